@@ -6,14 +6,16 @@ The control plane is assembled here; it reaches requests through the `RequestPla
 from __future__ import annotations
 
 import gc
+import itertools
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import Any
 
 import networkx as nx
+import numpy as np
 import simpy
 
 from executor.base.errors import BadInput
@@ -32,14 +34,19 @@ from simulation.requests.plane import Engine, SimulatedClock
 from simulation.requests.stationary import long_lived, open_connections
 from simulation.requests.uncertainty import draw_uncertain
 from simulation.results.pool_log import PoolChange, PoolLog, merge
-from simulation.results.recorder import RunRecord, run_result
+from simulation.results.recorder import RunRecord, metrics_without_rollout, run_result
+from simulation.results.request_ends import Edge, RequestEnds, judged_classes
 from simulation.results.run_result import Ending, EngineName, RunResult
 from simulation.results.states import StateInterval
+from simulation.results.stretches import Stretches
 from simulation.scenario.model import Scenario, Service
 from simulation.scenario.rates import RateTable
 from simulation.scenario.release_graph import release_graph
 from simulation.scenario.simulated_interval import SETTLING_S, SimulatedInterval
 from simulation.scenario.traffic import TimestampsRate, Traffic
+
+_ENDS_EVERY_S = 1.0
+"""Time between two questions whether the judged requests have ended, in seconds."""
 
 
 class Run:
@@ -84,9 +91,12 @@ class Run:
             )
             for name, service in scenario.services.items()
         }
-        for name, service in scenario.services.items():
+        # Numbered as if each service had second instances: every candidate sees the same crashes.
+        firsts = itertools.accumulate(
+            (2 * service.instance_count for service in scenario.services.values()), initial=0
+        )
+        for first, (name, service) in zip(firsts, scenario.services.items(), strict=False):
             if service.crashes is not None:
-                first = scenario.first_number(name)
                 for k in range(len(scenario.names_of(name))):
                     self._env.process(
                         crash_and_repair(
@@ -108,6 +118,10 @@ class Run:
         self._settled_s = frame.horizon_s
         self._exposed_count: int | None = None
         self._over_s: float | None = None
+        self._alone_end_s = self._last_edge_s = math.inf
+        self._edges: dict[float, Edge] = {}
+        if frame.over_s is not None:
+            self._env.process(self._mark_stretches(frame.over_s))
         data_ends_s = self._rates.data_ends_s()
         if math.isfinite(data_ends_s):
             self._env.process(self._refuse_at(data_ends_s))
@@ -173,23 +187,103 @@ class Run:
         yield self._env.moment(time_s, 0)
         raise BadInput(self._rates.why_it_ends(time_s))
 
+    def _mark_stretches(self, over_s: float) -> Generator[simpy.Event, Any, None]:
+        """Mark the end of each stretch of `objectives.over`, until the last one is over."""
+        for number in itertools.count(1):
+            yield self._env.moment(number * over_s, 1)
+            if self._env.now > self._last_edge_s:
+                return
+            self._mark_edge()
+
+    def _mark_edge(self) -> None:
+        """Make the present time the end of a stretch."""
+        now = float(self._env.now)
+        if now not in self._edges:
+            self._edges[now] = self._engine.mark_edge()
+
+    def _simulate_until(self, time_s: float) -> None:
+        """Simulate until exactly this time; SimPy itself would stop at ``now + (time_s − now)``."""
+        if time_s > self._env.now:
+            with garbage_collection_off():
+                self._env.run(until=self._env.moment(time_s, 0))
+
     def settle(self) -> float:
-        """Simulate until the run has settled; return `alone_end_s`."""
+        """Simulate until the run has settled and its stretches are over; return `alone_end_s`."""
         horizon = self._env.moment(self._frame.horizon_s, 0)
         with garbage_collection_off():
             self._env.run(until=self._settled | horizon)
-        self._settled_tally = self._engine.tally(with_bins=False)
-        return self.alone_end_s()
+        self._settled_tally = self._alone_tally = self._engine.tally(with_bins=False)
+        self._last_edge_s = self._frame.edges_s(self._settled_s)[-1]
+        if self._last_edge_s > self._env.now:
+            self._simulate_until(self._last_edge_s)
+            self._alone_tally = self._engine.tally(with_bins=False)
+        self._mark_edge()
+        self._alone_end_s = self._frame.alone_end_s(self._settled_s)
+        return self._alone_end_s
 
     def alone_end_s(self) -> float:
         """Return the end of the interval that this case needs, once the run has settled."""
-        return self._frame.alone_end_s(self._settled_s)
+        return self._alone_end_s
+
+    def observe_fleet(
+        self, edges_s: Iterable[float], metrics_at_s: Collection[float], end_s: float
+    ) -> dict[float, dict[str, float | None]]:
+        """Simulate a scenario without a rollout, as the control of others; then call `finish`.
+
+        Args:
+            edges_s: The ends of the stretches of the others, in seconds.
+            metrics_at_s: The times until which metrics are wanted, in seconds.
+            end_s: The end of the common interval, in seconds, no earlier than any of these times.
+
+        Returns:
+            The metrics from 0 until each of the times.
+        """
+        edges, metrics = set(edges_s), {}
+        for time_s in sorted({*edges, *metrics_at_s, end_s}):
+            self._simulate_until(time_s)
+            if time_s in edges:
+                self._mark_edge()
+            if time_s in metrics_at_s:
+                metrics[time_s] = metrics_without_rollout(
+                    self._engine.tally(with_bins=False),
+                    self._states(time_s),
+                    self._facts.slots,
+                    until_s=time_s,
+                    slow_over_s=self._scenario.objectives.latency_p99,
+                )
+        self._settled_s = self._alone_end_s = end_s
+        self._settled_tally = self._alone_tally = self._engine.tally(with_bins=False)
+        return metrics
+
+    def stretches(self) -> Stretches:
+        """Return the stretches on which this run is judged, once it has settled."""
+        return Stretches(
+            self._frame.edges_s(self._settled_s),
+            min(self._frame.judged_until_s(self._settled_s), self._last_known_s()),
+        )
+
+    def _last_known_s(self) -> float:
+        """Return the last moment at which the traffic is known, infinite where it always is."""
+        return math.nextafter(self._rates.data_ends_s(), -math.inf)
+
+    def request_ends(self, until_s: float) -> RequestEnds:
+        """Simulate on until the judged requests have ended, or until a time; return their ends.
+
+        Call `finish` before: its result covers the common interval only.
+        """
+        while self._env.now < until_s and self._engine.in_flight_count():
+            self._simulate_until(min(until_s, self._env.now + _ENDS_EVERY_S))
+        classes = self._scenario.traffic.classes.values()
+        return RequestEnds(
+            classes=judged_classes(self._scenario),
+            has_latency=np.array([kind.holds_slot for kind in classes]),
+            edges=self._edges,
+            late=self._engine.late(),
+        )
 
     def finish(self, end_s: float) -> RunResult:
         """Simulate on to the end of the common interval; return the result."""
-        if end_s > self._env.now:
-            with garbage_collection_off():
-                self._env.run(until=end_s)
+        self._simulate_until(end_s)
         release, scenario = self._release, self._scenario
         exposed_count = self._exposed_count
         if exposed_count is None:
@@ -199,6 +293,7 @@ class Run:
                 tally=self._engine.tally(),
                 losses=self._engine.losses(),
                 settled_tally=self._settled_tally,
+                alone_tally=self._alone_tally,
                 exposed_count=exposed_count,
                 states=self._states(end_s),
                 pool_log=merge(self._pool_log),

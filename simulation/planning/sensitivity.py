@@ -181,6 +181,7 @@ def _frame_of_all(scenarios: Sequence[Scenario]) -> SimulatedInterval:
         horizon_s=max(frame.horizon_s for frame in frames),
         exact=frames[0].exact,
         bin_s=frames[0].bin_s,
+        over_s=frames[0].over_s,
     )
 
 

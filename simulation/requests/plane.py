@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import simpy
 from numpy.typing import NDArray
 
+from simulation.results.request_ends import Edge
 from simulation.results.run_result import EngineName, RequestTable
 from simulation.results.tally import Tally
 from simulation.scenario.units import Floats
@@ -199,6 +200,22 @@ class Engine(Protocol):
         """Return the counts of all requests so far; with ``with_bins`` also in bins of time.
 
         ``queue_max`` covers the time since `pop_highest_waiting` was last called.
+        """
+
+    def mark_edge(self) -> Edge:
+        """Make the present time an edge; return the requests that have ended, and log later ends."""
+
+    def late(self) -> NDArray[Any]:
+        """Return a `simulation.results.request_ends.LATE` for each request that was in flight at an edge.
+
+        These are requests that arrived from time 0 on and before the last edge. Those that have ended
+        come in the order in which they ended; those still in flight come last.
+        """
+
+    def in_flight_count(self) -> int:
+        """Return how many of the requests that arrived before the last edge are still in flight.
+
+        Requests that arrived before time 0 do not count.
         """
 
     def losses(self) -> NDArray[Any]:

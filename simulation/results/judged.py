@@ -1,4 +1,4 @@
-"""What the objectives on requests are judged by: figures of stretches of time, with and without a rollout."""
+"""Figures of stretches of time, with and without a rollout; the objectives on requests are judged by them."""
 
 from __future__ import annotations
 

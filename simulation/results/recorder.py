@@ -44,6 +44,7 @@ class RunRecord:
         tally: The counts of the requests until ``end_s``.
         losses: The requests lost from time 0 on, records of `simulation.results.tally.LOSS`.
         settled_tally: The same counts until ``settled_s``.
+        alone_tally: The same counts until ``alone_end_s``, unless that is ``end_s``.
         exposed_count: Number of requests that reached a new version before the rollout ended.
         states: The states of all instances, up to ``end_s``.
         pool_log: The changes of the pools of all services merged, from the start of the warm-up.
@@ -70,6 +71,7 @@ class RunRecord:
     tally: Tally
     losses: NDArray[Any]
     settled_tally: Tally
+    alone_tally: Tally
     exposed_count: int
     states: Sequence[StateInterval]
     pool_log: Sequence[PoolChange]
@@ -100,7 +102,7 @@ def run_result(record: RunRecord, table: RequestTable | None) -> RunResult:
         record: Everything that is known of the run.
         table: The run's requests, None where they were not kept.
     """
-    up_slots = _UpSlots(record)
+    up_slots = _UpSlots(record.states, record.slots)
     whole_figures = _figures(record.tally, up_slots, record.end_s)
     rollout: dict[str, float | None] = {}
     if record.rolled:
@@ -124,7 +126,7 @@ def run_result(record: RunRecord, table: RequestTable | None) -> RunResult:
         alone=whole
         if is_alone
         else metrics(
-            record.settled_tally, _figures(record.settled_tally, up_slots, record.alone_end_s)
+            record.alone_tally, _figures(record.alone_tally, up_slots, record.alone_end_s)
         ),
         bin_s=record.bin_s,
         series=_series(record, up_slots),
@@ -137,6 +139,27 @@ def run_result(record: RunRecord, table: RequestTable | None) -> RunResult:
         table=None if table is None else _own_requests(table),
         engine=record.engine,
     )
+
+
+def metrics_without_rollout(
+    tally: Tally,
+    states: Sequence[StateInterval],
+    slots: Sequence[int],
+    *,
+    until_s: float,
+    slow_over_s: float | None,
+) -> dict[str, float | None]:
+    """Return the metrics of a run without a rollout until a time; None for those that need a rollout.
+
+    Args:
+        tally: The counts of the requests until then.
+        states: The states of all instances until then.
+        slots: The slots of each instance.
+        until_s: The time, in seconds.
+        slow_over_s: The objective for the p99 latency in seconds, None without one.
+    """
+    figures = _figures(tally, _UpSlots(states, slots), until_s)
+    return {**dict.fromkeys(METRICS), **figures, **_request_counts(tally, slow_over_s)}
 
 
 def _rollout_figures(record: RunRecord) -> dict[str, float | None]:
@@ -240,16 +263,23 @@ def _counts(record: RunRecord, tally: Tally) -> dict[str, float | None]:
     requests that were in flight when the rollout began, because the first drain may cut these.
     """
     return {
-        "failed_requests": float(tally["failed"]),
-        "slow_requests": None if record.slow_over_s is None else float(tally["slow"]),
-        "cut_requests": float(tally["cut"]),
-        "retries": float(tally["retried"]),
+        **_request_counts(tally, record.slow_over_s),
         **(_connections(tally) if record.rolled and record.has_connections else {}),
         **(
             {"reconnects": float(tally["reconnects"])}
             if record.rolled and record.has_reconnects
             else {}
         ),
+    }
+
+
+def _request_counts(tally: Tally, slow_over_s: float | None) -> dict[str, float | None]:
+    """Return the metrics that count requests and that exist without a rollout, too."""
+    return {
+        "failed_requests": float(tally["failed"]),
+        "slow_requests": None if slow_over_s is None else float(tally["slow"]),
+        "cut_requests": float(tally["cut"]),
+        "retries": float(tally["retried"]),
     }
 
 
@@ -307,11 +337,11 @@ def _series(record: RunRecord, up_slots: _UpSlots) -> dict[str, Floats]:
 class _UpSlots:
     """The slots of the instances in states that can serve, over time."""
 
-    def __init__(self, record: RunRecord) -> None:
+    def __init__(self, states: Sequence[StateInterval], slots: Sequence[int]) -> None:
         times: dict[int, tuple[list[float], list[float]]] = {}
-        for interval in record.states:
+        for interval in states:
             if interval.state in _CAN_SERVE:
-                begins, ends = times.setdefault(record.slots[interval.instance], ([], []))
+                begins, ends = times.setdefault(slots[interval.instance], ([], []))
                 begins.append(interval.begin_s)
                 ends.append(interval.end_s)
         self._times = [

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from executor.plan.model import Step
 from simulation.results.failures import Cause, Failure, FleetCounts, GuardFigure
+from simulation.results.judged import Figures, Stretch
 from simulation.results.losses import Losses
 from simulation.results.run_result import SERIES, Ending, EngineName, RunResult, Waits
 from simulation.results.states import INTERVAL, StateIntervals
@@ -49,6 +50,8 @@ def as_bytes(result: RunResult) -> bytes:
         "failures": [asdict(failure) for failure in result.failures],
         "stopped_by": None if result.stopped_by is None else asdict(result.stopped_by),
         "engine": result.engine,
+        "stretches": [asdict(stretch) for stretch in result.stretches],
+        "control_metrics": result.control_metrics,
     }
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     series = np.array([result.series[name] for name in SERIES], "<f8")
@@ -105,6 +108,7 @@ def _read_result(whole: bytes) -> RunResult:
     return RunResult(
         critical_path=tuple(header.pop("critical_path")),
         failures=tuple(_failure(data) for data in header.pop("failures")),
+        stretches=tuple(_stretch(data) for data in header.pop("stretches")),
         stopped_by=None if stopped_by is None else _failure(stopped_by),
         ended=Ending(header.pop("ended")),
         engine=EngineName(header.pop("engine")),
@@ -120,6 +124,17 @@ def _read_result(whole: bytes) -> RunResult:
 def _with_shared_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return a dictionary whose keys all results have in common: they are as large as the values."""
     return {sys.intern(key): value for key, value in pairs}
+
+
+def _stretch(data: dict[str, Any]) -> Stretch:
+    arms = ("rollout", "control", "new_version")
+    figures = {
+        arm: None
+        if data[arm] is None
+        else {name: Figures(**values) for name, values in data[arm].items()}
+        for arm in arms
+    }
+    return Stretch(**{**data, **figures})
 
 
 def _failure(data: dict[str, Any]) -> Failure:

@@ -47,11 +47,13 @@ TOTALS = (
     "cut_of_open",
     "retried",
     "reconnects",
+    "failed_with_latency",
 )
 """The totals of a run.
 
 - Arrived from time 0 on: requests (``arrived``), their outcomes (``outcome_0`` …), calls (``called``),
-  calls that were rejected or refused (``turned_away``), calls that had waited (``waited``).
+  calls that were rejected or refused (``turned_away``), calls that had waited (``waited``), requests
+  that failed and whose class has a latency (``failed_with_latency``).
 - Ended from time 0 on: requests that failed, were slow, or were cut (``failed``, ``slow``, ``cut``).
 - Calls in a slot at the end (``busy``), and the sum of the times at which service began minus the
   times at which slots were free again (``busy_ticks``).
@@ -218,9 +220,11 @@ def count_requests(
     totals["waited"] = int(np.count_nonzero(wait_s > 0))
     begun, over = calls.start_s[served], calls.released_s[released]
     totals["busy"] = len(begun) - len(over)
-    totals["busy_ticks"] = int(np.sum(_ticks(begun)) - np.sum(_ticks(over)))
+    totals["busy_ticks"] = int(np.sum(ticks_of(begun)) - np.sum(ticks_of(over)))
     totals["queue_max"], totals["exposed"] = queue_max, exposed
     totals["reconnects"] = reconnects
+    lost = own & ended & (table.outcome != OK) & has_latency[table.request_class]
+    totals["failed_with_latency"] = int(np.count_nonzero(lost))
     connected = ~calls.takes_slot & np.isfinite(calls.start_s)
     was_there, was_cut = connected & (calls.start_s < 0), connected & (calls.outcome == CUT)
     has_gone = (calls.finish_s <= 0) & ~was_cut  # at time 0, ends come before control's cuts
@@ -238,11 +242,11 @@ def count_requests(
         bins["retried"] = np.bincount(_bins(retried_s[retried_s >= 0], bin_s), minlength=count)
         by_bin = np.zeros((count, BUCKETS), np.uint32)
         bins_of_arrival = _bins(table.arrival_s[has_bin_latency], bin_s)
-        np.add.at(by_bin, (bins_of_arrival, _buckets(latency_s[has_bin_latency])), 1)
+        np.add.at(by_bin, (bins_of_arrival, buckets_of(latency_s[has_bin_latency])), 1)
     return Tally(
         np.array(list(totals.values()), np.int64),
-        _histogram(latency_s[own & ended & good]),
-        _histogram(wait_s),
+        histogram_of(latency_s[own & ended & good]),
+        histogram_of(wait_s),
         bins,
         by_bin,
     )
@@ -260,7 +264,7 @@ def _bins_of(
     def put(name: str, times_s: Floats, change: int) -> None:
         place = _bins(times_s, bin_s)
         bins[name] += change * np.bincount(place, minlength=count)
-        np.add.at(bins[f"{name}_ticks"], place, change * _ticks(times_s))
+        np.add.at(bins[f"{name}_ticks"], place, change * ticks_of(times_s))
 
     def put_ends(name: str, times_s: Floats) -> None:
         bins[name] = np.bincount(_bins(times_s[times_s >= 0], bin_s), minlength=count)
@@ -277,7 +281,8 @@ def _bins_of(
     return bins
 
 
-def _ticks(times_s: Floats) -> Integers:
+def ticks_of(times_s: Floats) -> Integers:
+    """Return times in nanoseconds; a time before 0 counts as 0."""
     return np.floor(np.maximum(times_s, 0.0) * TICKS_PER_S + 0.5).astype(np.int64)
 
 
@@ -285,16 +290,18 @@ def _bins(times_s: Floats, bin_s: float) -> Integers:
     return (np.maximum(times_s, 0.0) * (1.0 / bin_s)).astype(np.int64)
 
 
-def _buckets(values_s: Floats) -> Integers:
+def buckets_of(values_s: Floats) -> Integers:
+    """Return the index of the bucket of each value."""
     bits: Integers = np.ascontiguousarray(values_s).view(np.int64) >> SHIFT
     return np.clip(bits - FIRST_BUCKET, 0, BUCKETS - 1)
 
 
-def _histogram(values_s: Floats) -> NDArray[Any]:
-    buckets = _buckets(values_s)
+def histogram_of(values_s: Floats) -> NDArray[Any]:
+    """Return a histogram of values in seconds, `BUCKET` records, shape (BUCKETS,)."""
+    buckets = buckets_of(values_s)
     histogram = np.zeros(BUCKETS, BUCKET)
     histogram["count"] = np.bincount(buckets, minlength=BUCKETS)
-    np.add.at(histogram["ticks"], buckets, _ticks(values_s))
+    np.add.at(histogram["ticks"], buckets, ticks_of(values_s))
     return histogram
 
 
@@ -304,13 +311,23 @@ def mean_s(histogram: NDArray[Any]) -> float | None:
     return int(np.sum(histogram["ticks"])) / count / TICKS_PER_S if count else None
 
 
-def quantiles_s(histogram: NDArray[Any], levels: tuple[float, ...]) -> list[float | None]:
-    """Return quantiles of a histogram in seconds, linear between neighbours; None for an empty one."""
+def quantiles_s(
+    histogram: NDArray[Any], levels: tuple[float, ...], infinite_count: int = 0
+) -> list[float | None]:
+    """Return quantiles of a histogram in seconds, linear between neighbours; None for an empty one.
+
+    Args:
+        histogram: `BUCKET` records, shape (BUCKETS,).
+        levels: The levels of the quantiles, between 0 and 1.
+        infinite_count: Number of further values, which are infinite.
+    """
     full = np.flatnonzero(histogram["count"])
-    if not len(full):
-        return [None] * len(levels)
     counts = histogram["count"][full]
     values = histogram["ticks"][full] / counts / TICKS_PER_S
+    if infinite_count:
+        counts, values = np.append(counts, infinite_count), np.append(values, np.inf)
+    if not len(counts):
+        return [None] * len(levels)
     return [float(value) for value in _at_ranks(values, np.cumsum(counts), np.array(levels))]
 
 
@@ -353,7 +370,9 @@ def _at_ranks(values: Floats, cumulative: Integers, levels: Floats) -> Floats:
     below = np.floor(rank)
     low = values[np.searchsorted(cumulative, below, side="right")]
     high = values[np.searchsorted(cumulative, np.ceil(rank), side="right")]
-    quantiles: Floats = low + (high - low) * (rank - below)
+    between = low != high  # infinite neighbours have no difference
+    quantiles: Floats = low.copy()
+    quantiles[between] += (high[between] - low[between]) * (rank - below)[between]
     return quantiles
 
 

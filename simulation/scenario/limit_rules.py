@@ -56,6 +56,7 @@ _MOST: Mapping[str, int] = {
     "lowest_in_pool": MOST_INSTANCES,
     "most_instances": 2 * MOST_INSTANCES,
     "failed_instances": MOST_INSTANCES,
+    "failed_requests": MOST_REQUESTS_OF_A_RUN,
     "surge": MOST_INSTANCES,
     "min_healthy": MOST_INSTANCES,
     "services": 1_000,

@@ -49,6 +49,7 @@ from simulation.scenario.traffic import (
     Traffic,
 )
 from simulation.scenario.units import (
+    DurationOrRollout,
     DurationS,
     FileModel,
     Fraction,
@@ -304,6 +305,20 @@ class Service(FileModel):
         return tuple(f"{service}-{k + 1:0{digits}d}" for k in range(self.instances))
 
 
+class ClassObjectives(FileModel):
+    """The limits for the requests of one class, judged as those for all requests.
+
+    Attributes:
+        error_fraction: The highest fraction of requests that end with another outcome than `ok`.
+        latency_p99: The highest 99th percentile of the latency.
+        failed_requests: The most requests that may end with another outcome than `ok`.
+    """
+
+    error_fraction: Fraction | None = None
+    latency_p99: DurationS | None = None
+    failed_requests: int | None = Field(default=None, ge=0)
+
+
 class Objectives(FileModel):
     """The limits that a plan must meet, judged over the rollout and the time until the queue is back to normal.
 
@@ -319,6 +334,9 @@ class Objectives(FileModel):
         most_instances: The most instances that may exist at once, draining and stopping ones
             included, such as a quota.
         failed_instances: The most instances whose update may fail.
+        over: The stretches on which requests are judged: the rollout and its settling as a whole, or
+            stretches of this length, counted from the start.
+        classes: Limits for the requests of single classes, by the name of the class.
     """
 
     in_runs: Fraction = Field(default=0.95)
@@ -330,6 +348,8 @@ class Objectives(FileModel):
     cut_connections: OptionalCountOrShare = None
     most_instances: int | None = Field(default=None, ge=0)
     failed_instances: int | None = Field(default=None, ge=0)
+    over: DurationOrRollout = None
+    classes: dict[str, ClassObjectives] = Field(default_factory=dict)
 
     def cut_limit(self) -> tuple[str, float] | None:
         """Return the metric that `cut_connections` limits, and the limit; None without one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from simulation.scenario.inputs.objective_rules import broken_objective_rules
 from simulation.scenario.limit_rules import broken_limits, broken_run_limits
 from simulation.scenario.model import Scenario
 from simulation.scenario.rollout_rules import broken_rollout_rules
@@ -24,4 +25,5 @@ def broken_rules(scenario: Scenario) -> list[Broken]:
                 key = ("services", service_name, "balancer", "weights", name)
                 broken.append((key, weight, f"is no instance; they are {names[0]} … {names[-1]}"))
     broken += broken_rollout_rules(scenario)
+    broken += broken_objective_rules(scenario)
     return broken or list(broken_run_limits(scenario))

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 SETTLING_S = 10.0
 """How long a run continues after the rollout has ended and the queue is back to normal, in seconds."""
 
+ENDS_WITHIN_S = 60.0
+"""How long after the last judged stretch ends of its requests count, in seconds."""
+
+_ROUNDING = 1e-9
+"""Share of a stretch by which a run may settle after its end through rounding only."""
+
 _BIN_WIDTHS_S = (1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 
 _LONGEST_WARM_UP_S = 600.0
@@ -46,16 +52,35 @@ class SimulatedInterval:
         horizon_s: Time after the start; a run that has not settled by then ends as ``horizon``.
         exact: Whether the scenario gives the horizon, so that a run lasts exactly that long.
         bin_s: Width of the bins of time, in seconds.
+        over_s: Length of the stretches on which requests are judged, in seconds; None where the
+            rollout and its settling are one stretch.
     """
 
     warm_up_s: float
     horizon_s: float
     exact: bool
     bin_s: float
+    over_s: float | None = None
 
     def alone_end_s(self, settled_s: float) -> float:
         """Return the end of a candidate's own interval, when its run settles at ``settled_s``."""
-        return self.horizon_s if self.exact else settled_s
+        return self.horizon_s if self.exact else self.edges_s(settled_s)[-1]
+
+    def edges_s(self, settled_s: float) -> tuple[float, ...]:
+        """Return the ends of the stretches that are judged, when a run settles at ``settled_s``.
+
+        The last stretch begins before the run has settled, and ends at the horizon at the latest. A
+        run that is not simulated settles at 0, where its only stretch ends.
+        """
+        if self.over_s is None or settled_s == 0:
+            return (settled_s,)
+        count = max(1, math.ceil(settled_s / self.over_s - _ROUNDING))
+        edges = [number * self.over_s for number in range(1, count + 1)]
+        return (*edges[:-1], min(edges[-1], self.horizon_s))
+
+    def judged_until_s(self, settled_s: float) -> float:
+        """Return the time until which ends of the judged requests count."""
+        return min(self.edges_s(settled_s)[-1] + ENDS_WITHIN_S, self.horizon_s)
 
 
 def frame_of(candidates: Sequence[Scenario]) -> SimulatedInterval:
@@ -70,13 +95,21 @@ def frame_of(candidates: Sequence[Scenario]) -> SimulatedInterval:
         _rollout_bound_s(at_quantile(candidate, NORMAL_999), 0.999) for candidate in candidates
     )
     likely = max(_rollout_bound_s(candidate, 0.5) for candidate in candidates)
-    shown = clock.horizon if clock.horizon is not None else likely + SETTLING_S
+    over_s = candidates[0].objectives.over
+    alone_s = _whole_stretches_s(likely + SETTLING_S, over_s)
+    shown = clock.horizon if clock.horizon is not None else alone_s
     return SimulatedInterval(
         warm_up_s=warm_up_of(candidates).given_s,
-        horizon_s=3 * longest + 600.0 if clock.horizon is None else clock.horizon,
+        horizon_s=3 * longest + 600.0 + (over_s or 0.0) if clock.horizon is None else clock.horizon,
         exact=clock.horizon is not None,
         bin_s=next((width for width in _BIN_WIDTHS_S if shown / width <= 150), 3600.0),
+        over_s=over_s,
     )
+
+
+def _whole_stretches_s(lasts_s: float, over_s: float | None) -> float:
+    """Return the length of a run in whole stretches; its own length where stretches have none."""
+    return lasts_s if over_s is None else math.ceil(lasts_s / over_s) * over_s
 
 
 def expected_run_s(scenario: Scenario) -> tuple[float, float]:
@@ -89,7 +122,8 @@ def expected_run_s(scenario: Scenario) -> tuple[float, float]:
     warm_up_s = _LONGEST_WARM_UP_S if clock.warm_up is None else clock.warm_up
     if clock.horizon is not None:
         return warm_up_s, clock.horizon
-    return warm_up_s, _rollout_bound_s(scenario, None) + SETTLING_S
+    lasts_s = _rollout_bound_s(scenario, None) + SETTLING_S
+    return warm_up_s, _whole_stretches_s(lasts_s, scenario.objectives.over)
 
 
 @dataclass(frozen=True)

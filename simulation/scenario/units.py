@@ -280,6 +280,20 @@ OptionalDurationS = Annotated[
 ]
 """Seconds, or None where a file says ``none``."""
 
+DurationOrRollout = Annotated[
+    float | None,
+    BeforeValidator(lambda value: None if value in (None, "rollout") else parse_duration_s(value)),
+    PlainSerializer(lambda value: "rollout" if value is None else format_duration(value)),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "string", "pattern": _DURATION.pattern}, {"const": "rollout"}],
+            "default": "rollout",
+            "examples": ["5m"],
+        }
+    ),
+]
+"""Seconds, or None where a file says ``rollout``."""
+
 OptionalCountOrShare = Annotated[
     int | str | None,
     none_or(parse_count_or_share),

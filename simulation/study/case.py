@@ -6,7 +6,7 @@ A combination that breaks a rule of the scenario is refused here, before anythin
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from executor.base.errors import BadInput
@@ -80,6 +80,7 @@ def cases_of(
             "policies": len(policies),
         },
     )
+    services = {policy: _services_with_policy(scenario, policy) for policy in policies}
     cases: dict[Candidate, Case] = {}
     for start, window, surge, advance, pause_s, timeout_s, policy in itertools.product(
         starts or (scenario.clock.start,),
@@ -101,7 +102,7 @@ def cases_of(
             policy,
         )
         if candidate not in cases:
-            case = Case(candidate, _apply(candidate, scenario))
+            case = Case(candidate, _apply(candidate, scenario, services))
             _refuse_broken_rules(case.scenario)
             cases[candidate] = case
     slowest = max(
@@ -118,12 +119,20 @@ def frame_of_cases(cases: Sequence[Case]) -> SimulatedInterval:
     return frame_of([case.scenario for case in cases])
 
 
-def _apply(candidate: Candidate, scenario: Scenario) -> Scenario:
-    """Return the scenario with the candidate's values in place of its own."""
+def _apply(
+    candidate: Candidate, scenario: Scenario, services: Mapping[str, dict[str, object]]
+) -> Scenario:
+    """Return the scenario with the candidate's values in place of its own.
+
+    Args:
+        candidate: The values.
+        scenario: The scenario.
+        services: The services with each policy that is compared; candidates with one policy share them.
+    """
     clock = scenario.clock.model_copy(update={"start": candidate.start})
     changed: dict[str, object] = {"clock": clock}
     if candidate.policy is not None:
-        changed["services"] = _services_with_policy(scenario, candidate.policy)
+        changed["services"] = services[candidate.policy]
     if scenario.rollout is not None:
         drain = scenario.rollout.drain.model_copy(update={"timeout": candidate.drain_timeout_s})
         varied = {

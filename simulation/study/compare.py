@@ -21,6 +21,7 @@ from simulation.scenario.model import Scenario
 from simulation.scenario.units import Floats
 from simulation.study.candidates import Candidate
 from simulation.study.case import Case
+from simulation.study.control import Control, controls_of
 from simulation.study.notes import Note, notes_json, notes_of
 from simulation.study.rows import Row
 from simulation.study.statistics import Difference, interval, paired_difference
@@ -38,6 +39,41 @@ class Band:
 
 
 @dataclass(frozen=True)
+class ControlResult:
+    """The fleet without a rollout over all replications, on the draws of the candidates of one start.
+
+    Attributes:
+        control: The control, with the scenario that was simulated.
+        requests: Requests of the common interval by outcome, summed over replications.
+        metrics: Every name of `simulation.results.run_result.METRICS`, over the common interval.
+        runs: The results, by replication.
+    """
+
+    control: Control
+    requests: dict[str, int]
+    metrics: dict[str, Interval]
+    runs: tuple[RunResult, ...]
+
+    def band(self, series: str) -> Band:
+        """Return one of `simulation.results.run_result.SERIES` over time, as far as half of the runs reach."""
+        return _band(self.runs, series)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the control as ``compare --json`` prints it: a candidate without a rollout."""
+        candidate = self.control.case.candidate
+        return {
+            "candidate": {
+                "policy": candidate.policy or self.control.scenario.service.balancer.policy,
+                "start": candidate.start_label,
+            },
+            "requests": self.requests,
+            "metrics": {name: value.model_dump() for name, value in self.metrics.items()},
+            "losses": _losses_json(self.runs),
+            "retries": _retries_json(self.runs),
+        }
+
+
+@dataclass(frozen=True)
 class CandidateResult:
     """One case over all its replications.
 
@@ -52,6 +88,8 @@ class CandidateResult:
             ``step_s``, ``gate_s`` and ``pause_s``, over the runs in which the rollout ended.
         critical_path: The services that determine the end of the rollout, in most runs.
         runs: The results, by replication.
+        control_metrics: The same metrics without a rollout, over this case's own rollout and settling:
+            figures that need a rollout do not exist. None where there is no control.
     """
 
     case: Case
@@ -63,6 +101,7 @@ class CandidateResult:
     waits: dict[str, Interval]
     critical_path: tuple[str, ...]
     runs: tuple[RunResult, ...]
+    control_metrics: dict[str, Interval] | None = None
 
     @property
     def candidate(self) -> Candidate:
@@ -80,38 +119,50 @@ class CandidateResult:
 
     def retries_json(self) -> dict[str, Any]:
         """Return the attempts beyond the first, added up over all runs, with the bins that hold any."""
-        reach = max(len(run.series["retried_rps"]) for run in self.runs)
-        counts, bin_s = np.zeros(reach), self.runs[0].bin_s
-        for run in self.runs:
-            series = run.series["retried_rps"]
-            counts[: len(series)] += np.rint(series * bin_s)
-        used = np.flatnonzero(counts).tolist()
-        return {
-            "count": round(sum(run.metrics["retries"] or 0.0 for run in self.runs)),
-            "bin_s": bin_s,
-            "bins": [[place * bin_s, round(counts[place])] for place in used],
-        }
+        return _retries_json(self.runs)
 
     def losses_json(self) -> dict[str, Any]:
         """Return the lost requests by cause and phase, added up over all runs."""
-        losses = self.losses()
-        return {"count": losses.total, "cells": [vars(cell) for cell in losses.cells()]}
+        return _losses_json(self.runs)
 
     def band(self, series: str) -> Band:
         """Return one of `simulation.results.run_result.SERIES` over time, as far as half of the runs reach."""
-        values = [run.series[series] for run in self.runs]
-        lengths = sorted(len(value) for value in values)
-        reach = lengths[len(lengths) // 2]
-        table = np.full((len(values), reach), np.nan)
-        for row, value in zip(table, values, strict=True):
-            row[: len(value)] = value[:reach]
-        is_known = np.isfinite(table).any(axis=0)
-        quantiles = np.full((3, reach), np.nan)
-        if is_known.any():
-            quantiles[:, is_known] = np.nanquantile(table[:, is_known], [0.5, 0.05, 0.95], axis=0)
-        bin_s = self.runs[0].bin_s
-        middles = (np.arange(reach, dtype=np.float64) + 0.5) * bin_s
-        return Band(middles, *quantiles)
+        return _band(self.runs, series)
+
+
+def _retries_json(runs: Sequence[RunResult]) -> dict[str, Any]:
+    reach = max(len(run.series["retried_rps"]) for run in runs)
+    counts, bin_s = np.zeros(reach), runs[0].bin_s
+    for run in runs:
+        series = run.series["retried_rps"]
+        counts[: len(series)] += np.rint(series * bin_s)
+    used = np.flatnonzero(counts).tolist()
+    return {
+        "count": round(sum(run.metrics["retries"] or 0.0 for run in runs)),
+        "bin_s": bin_s,
+        "bins": [[place * bin_s, round(counts[place])] for place in used],
+    }
+
+
+def _losses_json(runs: Sequence[RunResult]) -> dict[str, Any]:
+    losses = sum_losses(run.losses for run in runs)
+    return {"count": losses.total, "cells": [vars(cell) for cell in losses.cells()]}
+
+
+def _band(runs: Sequence[RunResult], series: str) -> Band:
+    values = [run.series[series] for run in runs]
+    lengths = sorted(len(value) for value in values)
+    reach = lengths[len(lengths) // 2]
+    table = np.full((len(values), reach), np.nan)
+    for row, value in zip(table, values, strict=True):
+        row[: len(value)] = value[:reach]
+    is_known = np.isfinite(table).any(axis=0)
+    quantiles = np.full((3, reach), np.nan)
+    if is_known.any():
+        quantiles[:, is_known] = np.nanquantile(table[:, is_known], [0.5, 0.05, 0.95], axis=0)
+    bin_s = runs[0].bin_s
+    middles = (np.arange(reach, dtype=np.float64) + 0.5) * bin_s
+    return Band(middles, *quantiles)
 
 
 @dataclass(frozen=True)
@@ -126,6 +177,8 @@ class Comparison:
         front: Indices of the candidates that no other candidate beats in both duration and p99, by
             duration.
         chosen: Index of the fastest candidate that meets the objectives; None when none does.
+        controls: The fleet without a rollout: one for each start, and for each policy that is compared.
+        control_of: For each candidate, the index of its control; None where there is none.
     """
 
     scenario: Scenario
@@ -134,13 +187,19 @@ class Comparison:
     differences: tuple[dict[str, Difference], ...]
     front: tuple[int, ...]
     chosen: int | None
+    controls: tuple[ControlResult, ...] = ()
+    control_of: tuple[int | None, ...] = ()
+
+    def control_json(self) -> list[dict[str, Any]]:
+        """Return the controls as ``simulate --json`` and ``compare --json`` print them."""
+        return [control.to_json() for control in self.controls]
 
     def candidate_json(self, index: int) -> dict[str, Any]:
         """Return one candidate as ``simulate --json`` prints it."""
         result = self.candidates[index]
         candidate = result.candidate
         return {
-            "schema": "rollcast.result/1",
+            "schema": "rollcast.result/2",
             "scenario": self.scenario.name,
             "scenario_digest": digest_of(self.scenario.as_data()),
             "seed": self.scenario.seed,
@@ -157,6 +216,9 @@ class Comparison:
             },
             "requests": result.requests,
             "metrics": {name: value.model_dump() for name, value in result.metrics.items()},
+            "control_metrics": None
+            if result.control_metrics is None
+            else {name: value.model_dump() for name, value in result.control_metrics.items()},
             "losses": result.losses_json(),
             "retries": result.retries_json(),
             "ended": {ending.value: count for ending, count in result.ended.items()},
@@ -172,6 +234,7 @@ class Comparison:
         return {
             **{key: candidates[0][key] for key in common},
             "candidates": candidates,
+            "control": self.control_json(),
             "baseline": self.baseline,
             "differences": [
                 {name: vars(difference) for name, difference in differences.items()}
@@ -194,6 +257,8 @@ def compare(scenario: Scenario, cases: Sequence[Case], rows: Sequence[Row]) -> C
         candidate_result(case, tuple(row.runs[index] for row in rows))
         for index, case in enumerate(cases)
     )
+    controls = controls_of(cases)
+    has_controls = all(len(row.controls) == len(controls.each) for row in rows)
     baseline = 0
     return Comparison(
         scenario=scenario,
@@ -202,15 +267,41 @@ def compare(scenario: Scenario, cases: Sequence[Case], rows: Sequence[Row]) -> C
         differences=tuple(_differences(result.runs, results[baseline].runs) for result in results),
         front=front_of(results),
         chosen=_chosen(results),
+        controls=tuple(
+            _control_result(control, tuple(row.controls[place] for row in rows))
+            for place, control in enumerate(controls.each)
+            if has_controls
+        ),
+        control_of=controls.of_case if has_controls else (None,) * len(results),
     )
+
+
+def _control_result(control: Control, runs: tuple[RunResult, ...]) -> ControlResult:
+    return ControlResult(
+        control=control,
+        requests=_sum_requests(runs),
+        metrics={name: interval([run.metrics[name] for run in runs]) for name in METRICS},
+        runs=runs,
+    )
+
+
+def _sum_requests(runs: Sequence[RunResult]) -> dict[str, int]:
+    return {key: sum(run.requests[key] for run in runs) for key in runs[0].requests}
+
+
+def _control_metrics(runs: Sequence[RunResult]) -> dict[str, Interval] | None:
+    """Return the metrics of the control over each run's own interval, where there is a control."""
+    known = [run.control_metrics for run in runs if run.control_metrics is not None]
+    if not known:
+        return None
+    return {name: interval([metrics[name] for metrics in known]) for name in METRICS}
 
 
 def candidate_result(case: Case, runs: tuple[RunResult, ...]) -> CandidateResult:
     """Summarize the runs (at least one) of one case."""
-    requests = {key: sum(run.requests[key] for run in runs) for key in runs[0].requests}
     return CandidateResult(
         case=case,
-        requests=requests,
+        requests=_sum_requests(runs),
         metrics={name: interval([run.metrics[name] for run in runs]) for name in METRICS},
         alone={name: interval([run.alone[name] for run in runs]) for name in METRICS},
         ended={ending: sum(run.ended == ending for run in runs) for ending in Ending},
@@ -218,6 +309,7 @@ def candidate_result(case: Case, runs: tuple[RunResult, ...]) -> CandidateResult
         waits=_waits([run.waits for run in runs if run.waits is not None]),
         critical_path=_commonest([run.critical_path for run in runs if run.critical_path]),
         runs=runs,
+        control_metrics=_control_metrics(runs),
     )
 
 

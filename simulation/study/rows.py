@@ -26,11 +26,14 @@ class Row:
         replication: Number of the replication.
         runs: The results.
         was_stored: Whether all results were stored, so that nothing was simulated.
+        controls: The results without a rollout, in the order of `simulation.study.control.Controls`:
+            one for each start; none where the scenario has no rollout.
     """
 
     replication: int
     runs: tuple[RunResult, ...]
     was_stored: bool = False
+    controls: tuple[RunResult, ...] = ()
 
 
 def run_rows(
@@ -57,10 +60,11 @@ def run_rows(
     work = Work(tuple(cases), frame_of_cases(cases), execution.engine, keep_requests)
     archive = Archive(work, execution.store)
     indices = range(len(cases))
-    parts = [archive.part(number, indices) for number in range(scenario.replications)]
+    controls = range(len(cases), len(cases) + len(work.controls.each))
+    parts = [archive.part(number, indices, controls) for number in range(scenario.replications)]
     for part, results, was_stored in run_parts(work, parts, archive, execution):
         runs = tuple(results[index] for index in indices)
-        yield Row(part.replication, runs, was_stored)
+        yield Row(part.replication, runs, was_stored, tuple(results[index] for index in controls))
 
 
 def run_parts(

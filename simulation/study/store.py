@@ -7,6 +7,9 @@ A cell is one case in one replication. It is stored under all that decides its r
 case's scenario and of the simulated time around it (`cell_key`), the number of the replication, and
 the engine's version. Cells of another version cannot be used any more and are deleted.
 
+The figures of a cell without its rollout are stored with the cell. The controls of a comparison, with
+their series, are cells of their own.
+
 A cell may have been observed for different times. Alone it is observed until it has settled; in a
 comparison all cases of a replication are observed until the last of them has settled (model.md §8).
 Each observation is stored under its end, with the moment at which the cell alone would have ended.
@@ -39,7 +42,7 @@ from simulation.engine_version import engine_version
 from simulation.results.result_bytes import pack, unpack
 from simulation.results.run_result import EngineName, RunResult
 from simulation.scenario.model import Scenario
-from simulation.scenario.simulated_interval import SimulatedInterval
+from simulation.scenario.simulated_interval import ENDS_WITHIN_S, SimulatedInterval
 from simulation.scenario.traffic import TimestampsRate, TraceRate
 from simulation.study.running.work import Done, Part, StoredRun, Work
 from simulation.study.store_list import LIMIT_BYTES, listed_stores, record_use, size_bytes
@@ -95,7 +98,8 @@ def cell_key(candidate: Scenario, frame: SimulatedInterval) -> str:
     """A digest of all that decides what a candidate's runs give, but their number.
 
     What is only judged by is left out: name, question, the number of replications, the objectives (but
-    for the latency from which on a request is slow, which runs count) and freezes. So is the horizon,
+    for the latency from which on a request is slow and the classes that have limits, which runs count,
+    and the length of the stretches, which is in the frame) and freezes. So is the horizon,
     unless it is given, since a run that has settled never met it. Traffic from a file counts as what is
     in the file. The version of the engine is in it too: a process of an older version may still put cells
     into a file that a newer one has emptied.
@@ -109,6 +113,7 @@ def cell_key(candidate: Scenario, frame: SimulatedInterval) -> str:
         data.pop(name, None)
     data.get("rollout", {}).pop("freeze", None)
     data["slow_over_s"] = candidate.objectives.latency_p99
+    data["judged_classes"] = sorted(candidate.objectives.classes)
     rate = candidate.traffic.rate
     if isinstance(rate, TraceRate | TimestampsRate):
         data["traffic"]["rate"] = rate.content()
@@ -208,8 +213,8 @@ class Store:
             rows = connection.execute(
                 "SELECT replication, end_s, alone_end_s FROM cells JOIN keys ON id = key_id"
                 " WHERE key = ? AND ? IN (engine, 'auto')"
-                " AND (horizon_s = ? OR alone_end_s < min(horizon_s, ?) - 2)",
-                (key, engine, frame.horizon_s, math.floor(frame.horizon_s)),
+                " AND (horizon_s = ? OR alone_end_s + ? < min(horizon_s, ?) - 2)",
+                (key, engine, frame.horizon_s, ENDS_WITHIN_S, math.floor(frame.horizon_s)),
             )
             for replication, end_s, alone_end_s in rows:
                 runs.setdefault(replication, (alone_end_s, set()))[1].add(end_s)
@@ -446,25 +451,50 @@ class Archive:
 
     def __init__(self, work: Work, store: Store | None) -> None:
         self._store = None if work.keep_requests else store
-        self._frame = work.frame
-        self._keys: list[str] = []
-        self._known: list[dict[int, StoredRun]] = [{} for _ in work.cases]
-        if self._store is not None:
-            self._keys = [cell_key(case.scenario, work.frame) for case in work.cases]
-            self._known = [
-                self._store.stored_runs(key, work.frame, work.engine) for key in self._keys
-            ]
+        self._work = work
+        self._keys: dict[int, str] = {}
+        self._known: dict[int, dict[int, StoredRun]] = {}
 
-    def part(self, replication: int, candidates: Iterable[int]) -> Part:
-        """Return one replication of some cases as a part, with the stored run of each."""
+    def _key(self, index: int) -> str:
+        """Return the key of a case or a control."""
+        if index not in self._keys:
+            cases, controls = self._work.cases, self._work.controls.each
+            number = index - len(cases)
+            scenario = cases[index].scenario if number < 0 else controls[number].scenario
+            self._keys[index] = cell_key(scenario, self._work.frame)
+        return self._keys[index]
+
+    def _stored_run(self, index: int, replication: int) -> StoredRun | None:
+        if self._store is None:
+            return None
+        if index not in self._known:
+            self._known[index] = self._store.stored_runs(
+                self._key(index), self._work.frame, self._work.engine
+            )
+        return self._known[index].get(replication)
+
+    def part(
+        self, replication: int, candidates: Iterable[int], controls: Iterable[int] = ()
+    ) -> Part:
+        """Return one replication of some cases as a part, with the stored run of each.
+
+        Args:
+            replication: Number of the replication.
+            candidates: The cases.
+            controls: The controls whose results are wanted.
+        """
         unknown, known = [], []
         for index in candidates:
-            run = self._known[index].get(replication)
+            run = self._stored_run(index, replication)
             if run is None:
                 unknown.append(index)
             else:
                 known.append((index, run))
-        return Part(replication, tuple(unknown), tuple(known))
+        stored_controls = []
+        for index in controls:
+            run = self._stored_run(index, replication)
+            stored_controls.append((index, frozenset[float]() if run is None else run.ends_s))
+        return Part(replication, tuple(unknown), tuple(known), tuple(stored_controls))
 
     def stored(self, part: Part, end_s: float) -> dict[int, RunResult]:
         """Return the stored results of a part that were observed until ``end_s``, by case.
@@ -472,10 +502,11 @@ class Archive:
         Raises:
             ResultDeleted: A result is not there any more; see `Part.afresh`.
         """
+        ends = [*((index, run.ends_s) for index, run in part.known), *part.controls]
         return {
-            index: self._store.result(self._keys[index], part.replication, end_s)
-            for index, run in part.known
-            if self._store is not None and end_s in run.ends_s
+            index: self._store.result(self._key(index), part.replication, end_s)
+            for index, ends_s in ends
+            if self._store is not None and end_s in ends_s
         }
 
     def keep(self, part: Part, done: Done) -> dict[int, RunResult]:
@@ -491,12 +522,12 @@ class Archive:
         if self._store is not None:
             rows = [
                 (
-                    self._keys[index],
+                    self._key(index),
                     results[index],
                     result if isinstance(result, bytes) else pack(result),
                 )
                 for index, result in done.items()
             ]
-            self._store.put(part.replication, self._frame, rows)
+            self._store.put(part.replication, self._work.frame, rows)
         end_s = next(iter(results.values())).end_s
         return results | self.stored(part, end_s)

@@ -49,7 +49,8 @@ def simulate(
         write_frame(requests, tables.requests_frame(comparison, rows))
     if json:
         notes = notes_json(comparison.notes())
-        o.print_json({**comparison.candidate_json(0), "notes": notes})
+        answer = {**comparison.candidate_json(0), "control": comparison.control_json()}
+        o.print_json({**answer, "notes": notes})
         return
     console = tables.answer_console()
     if loaded.rollout is not None:

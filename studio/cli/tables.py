@@ -19,6 +19,7 @@ from studio.views.figures_text import (
     TABLE_HEADINGS,
     between_text,
     candidate_name,
+    control_row,
     metric_text,
     range_text,
     shown_columns,
@@ -53,6 +54,9 @@ def comparison_table(comparison: Comparison) -> Table:
         verdict = Text(row[-1], style=_ANSWER_STYLES[result.verdict.answer])
         cells = [row[column] for column in shown[:-1]]
         table.add_row(*cells, verdict, style="bold" if index == comparison.chosen else "")
+    for control in comparison.controls:
+        row = control_row(control)
+        table.add_row(*(row[column] for column in shown), style="dim")
     return table
 
 

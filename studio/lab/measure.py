@@ -114,6 +114,7 @@ def to_run_result(scenario: Scenario, sample: LoadSample) -> RunResult:
             tally=tally,
             losses=_losses(scenario, sent, table, states),
             settled_tally=tally,
+            alone_tally=tally,
             exposed_count=exposed,
             states=states,
             pool_log=log,

@@ -25,10 +25,11 @@ from simulation.scenario.model import Scenario
 from simulation.scenario.units import Floats
 from simulation.study.case import Case
 from simulation.study.compare import Comparison, compare
+from simulation.study.control import controls_of
 from simulation.study.rows import Row
 from studio.resources import assets_dir
 
-_SCHEMA = "rollcast.results/1"
+_SCHEMA = "rollcast.results/2"
 _LENGTH = struct.Struct("<I")
 _BITS = 11
 _TICKS_PER_S = 128
@@ -42,10 +43,12 @@ def results_path() -> Path:
 def pack_comparison(comparison: Comparison) -> bytes:
     """Return a comparison as few bytes; the data of charts are rounded."""
     runs = [result.runs for result in comparison.candidates]
+    runs += [control.runs for control in comparison.controls]
     header = {
         "schema": _SCHEMA,
         "scenario_digest": digest_of(comparison.scenario.as_data()),
         "windows": [result.candidate.window for result in comparison.candidates],
+        "controls": len(comparison.controls),
         "replications": len(runs[0]),
     }
     parts = [
@@ -72,22 +75,27 @@ def unpack_comparison(
     try:
         parts = _parts(lzma.decompress(packed))
         header = json.loads(next(parts))
+        control_count = len(controls_of(cases).each)
         expected = {
             "schema": _SCHEMA,
             "scenario_digest": digest_of(scenario.as_data()),
             "windows": [case.candidate.window for case in cases],
+            "controls": control_count,
             "replications": scenario.replications,
         }
         if header != expected:
             return None
         with _uncollected():
             runs = [from_bytes(part) for part in parts]
-        if len(runs) != len(cases) * scenario.replications:
+        width = len(cases) + control_count
+        if len(runs) != width * scenario.replications:
             raise ValueError("the number of runs is not the one in the header")
     except (lzma.LZMAError, struct.error, StopIteration, ValueError) as error:
         raise ValueError(f"not a packed comparison: {error}") from None
-    width = len(cases)
-    rows = [Row(k, tuple(runs[k * width : (k + 1) * width])) for k in range(len(runs) // width)]
+    rows = []
+    for replication in range(scenario.replications):
+        row = runs[replication * width : (replication + 1) * width]
+        rows.append(Row(replication, tuple(row[: len(cases)]), controls=tuple(row[len(cases) :])))
     return compare(scenario, cases, rows)
 
 

@@ -30,6 +30,7 @@ from studio.views.advice.alternatives_text import (
 from studio.views.figures_text import (
     TABLE_HEADINGS,
     candidate_name,
+    control_row,
     difference_texts,
     file_stem,
     shown_columns,
@@ -127,6 +128,7 @@ def _not_all_instances(scenario: Scenario) -> str:
 def _candidates(comparison: Comparison) -> Table:
     shown = shown_columns(comparison.candidates)
     rows = [table_row(result) for result in comparison.candidates]
+    rows += [control_row(control) for control in comparison.controls]
     return Table(
         [TABLE_HEADINGS[column] for column in shown],
         [[row[column] for column in shown] for row in rows],

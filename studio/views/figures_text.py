@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from executor.plan.model import Interval, Verdict
     from simulation.study.candidates import Candidate
-    from simulation.study.compare import CandidateResult, Comparison
+    from simulation.study.compare import CandidateResult, Comparison, ControlResult
     from simulation.study.statistics import Difference
 
 Line = tuple[str, str]
@@ -250,6 +250,22 @@ def table_row(result: CandidateResult) -> tuple[str, ...]:
         percent_text(metrics["rollout_error_fraction"].mean),
         count_text(metrics["failed_requests"].mean),
         verdict_text(result),
+    )
+
+
+def control_row(result: ControlResult) -> tuple[str, ...]:
+    """Return the cells of the fleet without a rollout, in the order of `TABLE_HEADINGS`."""
+    metrics, candidate = result.metrics, result.control.case.candidate
+    return (
+        "without a rollout",
+        *(NOTHING,) * 3,
+        policy_text(candidate),
+        candidate.start_label,
+        *(NOTHING,) * 2,
+        latency_text(metrics["latency_p99_s"].mean),
+        percent_text(metrics["error_fraction"].mean),
+        count_text(metrics["failed_requests"].mean),
+        "",
     )
 
 

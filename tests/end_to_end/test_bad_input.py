@@ -344,6 +344,30 @@ CASES = [
         "shop.yaml:18: objectives.cut_connections: 101%: a share must lie between 0% and 100%",
     ),
     case(
+        "stretches that are too short",
+        "validate shop.yaml",
+        shop("error_fraction: 1%", "over: 500ms"),
+        "shop.yaml:18: objectives.over: 0.5s: must be at least 1s",
+    ),
+    case(
+        "objectives over no stretch",
+        "validate shop.yaml",
+        shop("error_fraction: 1%", "over: window"),
+        "shop.yaml:18: objectives.over: window: must be a duration, such as 30s, 150ms, 2m or 1h",
+    ),
+    case(
+        "objectives of a class that does not exist",
+        "validate shop.yaml",
+        shop("error_fraction: 1%", "classes: {page: {latency_p99: 1s}}"),
+        "shop.yaml:18: objectives.classes.page: page: is no class of the traffic; they are all",
+    ),
+    case(
+        "fewer failed requests of a class than none",
+        "validate shop.yaml",
+        shop("error_fraction: 1%", "classes: {all: {failed_requests: -1}}"),
+        "shop.yaml:18: objectives.classes.all.failed_requests: -1: must be at least 0",
+    ),
+    case(
         "window larger than the fleet",
         "validate shop.yaml",
         shop("window: 2", "window: 9"),

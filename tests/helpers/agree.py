@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 
 from executor.base.errors import RollcastError
 from simulation.results.run_result import EngineName, RunResult
+from simulation.results.stretches import judge_stretches
 from simulation.results.tally import TOTALS
 from simulation.run import Run
 from simulation.scenario.model import Scenario
@@ -20,7 +21,9 @@ def ran(
     """Return a finished run and its result."""
     run = Run(one, frame_of([one]), replication, engine, keep_requests=keep_requests)
     run.settle()
-    return run, run.finish(run.alone_end_s())
+    result, stretches = run.finish(run.alone_end_s()), run.stretches()
+    judged = judge_stretches(stretches, run.request_ends(stretches.until_s))
+    return run, replace(result, stretches=judged)
 
 
 def difference(one: Scenario, replication: int = 0) -> str | None:
@@ -69,6 +72,7 @@ def _of_results(result: RunResult, other: RunResult) -> str | None:
         "metrics",
         "requests",
         "losses",
+        "stretches",
     ):
         mine, theirs = getattr(result, name), getattr(other, name)
         if mine != theirs:

@@ -275,6 +275,13 @@ def traffics(draw: st.DrawFn, services: list[str]) -> dict[str, Any]:
     }
 
 
+def _class_limits(named: tuple[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return limits for one class; connections have no latency to limit."""
+    name, kind = named
+    latency = {"latency_p99": "1s"} if kind.get("holds_slot", True) else {}
+    return {name: {"error_fraction": "5%", "failed_requests": 3, **latency}}
+
+
 def _count(service: dict[str, Any]) -> int:
     instances = service["instances"]
     return instances if isinstance(instances, int) else len(instances)
@@ -340,6 +347,8 @@ def scenarios(draw: st.DrawFn, *, steady: bool = False, known: bool = False) -> 
             "most_instances": pick(draw, 3, 30),
             "failed_instances": pick(draw, 0, 2),
             "cut_connections": pick(draw, "none", 0, 3, "5%"),
+            "over": pick(draw, "rollout", "rollout", "7s", "1m"),
+            "classes": pick(draw, {}, *map(_class_limits, traffic["classes"].items())),
         },
     }
     if not steady:

@@ -120,8 +120,14 @@ def run_replication(
     """Simulate all cases of one replication over one common interval."""
     indices = tuple(range(len(cases)))
     work = Work(tuple(cases), frame, keep_requests=keep_requests)
-    results = work.run(Part(replication, indices))
-    return Row(replication, tuple(results[index] for index in indices))
+    controls = range(len(indices), len(indices) + len(work.controls.each))
+    wanted = tuple((index, frozenset[float]()) for index in controls)
+    results = work.run(Part(replication, indices, controls=wanted))
+    return Row(
+        replication,
+        tuple(results[index] for index in indices),
+        controls=tuple(results[index] for index in controls),
+    )
 
 
 def run_once(one: Scenario, replication: int = 0, keep_requests: bool = True) -> RunResult:

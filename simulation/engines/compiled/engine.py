@@ -24,8 +24,16 @@ from simulation.requests.arrivals import ClosedLoop, OpenConnections, Streams
 from simulation.requests.draws import Draws
 from simulation.requests.identity import Same
 from simulation.requests.plane import RequestPlane, SimulatedClock, past_event
-from simulation.results.run_result import EngineName, RequestTable
+from simulation.results.request_ends import (
+    ALL,
+    LATE,
+    Edge,
+    EndedRequests,
+    classes_counted_apart,
+)
+from simulation.results.run_result import IN_FLIGHT, EngineName, RequestTable
 from simulation.results.tally import BUCKETS, COUNTED_IN_BINS, NO_BIN_LATENCY, TOTALS, Tally
+from simulation.scenario.limits import ATTEMPT_BITS
 from simulation.scenario.model import Scenario
 
 _NEW_DEMANDS = {km.NEW_LIFE: "reconnect", km.NEW_DEMAND: "retry demand"}
@@ -326,6 +334,50 @@ class CompiledEngine:
         if with_bins:  # the run is over then, so the counts need no copy
             by_bin = memory["bin_latencies"]["v"].reshape(-1, BUCKETS)[:count]
         return Tally(totals, latency, memory["waits"].copy(), bins, by_bin)
+
+    def mark_edge(self) -> Edge:
+        """Make the present time an edge; return the requests that have ended, and log later ends."""
+        tally = self.tally(with_bins=False)
+        whole_count = sum(tally[f"outcome_{code}"] for code in range(IN_FLIGHT))
+        ended: dict[int | None, EndedRequests] = {
+            ALL: EndedRequests.of(
+                whole_count,
+                whole_count - tally["outcome_0"],
+                tally["failed_with_latency"],
+                tally.latency,
+            )
+        }
+        counts = self._memory["class_ends"]["v"].reshape(-1, 2)
+        histograms = self._memory["class_latencies"].reshape(-1, BUCKETS)
+        for place, kind in enumerate(classes_counted_apart(self._scenario)):
+            ended_count, failed_count = counts[place].tolist()
+            slow_count = failed_count if self._memory["classes"][kind]["holds_slot"] else 0
+            ended[kind] = EndedRequests.of(ended_count, failed_count, slow_count, histograms[place])
+        self._header["edge"] = self._env.now
+        return Edge(ended, int(self._header["late_count"]))
+
+    def late(self) -> NDArray[Any]:
+        """Return a `LATE` for each request that was in flight at an edge."""
+        attempts = self._in_flight_at_edge()
+        in_flight = np.zeros(len(attempts), LATE)
+        in_flight["arrival"], in_flight["finish"] = attempts["request_time"], math.nan
+        in_flight["number"], in_flight["kind"] = attempts["order"] >> ATTEMPT_BITS, attempts["kind"]
+        in_flight["outcome"] = IN_FLIGHT
+        ended = self._memory["late"][: int(self._header["late_count"])]
+        return np.concatenate([ended, in_flight])
+
+    def in_flight_count(self) -> int:
+        """Return how many of the requests that arrived before the last edge are still in flight."""
+        return len(self._in_flight_at_edge())
+
+    def _in_flight_at_edge(self) -> NDArray[Any]:
+        """Return the latest attempts of the requests in flight that arrived before the last edge."""
+        self.catch_up()
+        attempts = self._memory["attempts"][: int(self._header["attempt_used"])]
+        is_own = (attempts["request_time"] >= 0) & (attempts["request_time"] < self._header["edge"])
+        is_last = (attempts["is_free"] == 0) & (attempts["superseded"] == 0)
+        is_open = (attempts["outcome"] == IN_FLIGHT) | (attempts["to_come"] > 0)
+        return np.asarray(attempts[is_own & is_last & is_open])
 
     def losses(self) -> NDArray[Any]:
         """Return a `simulation.results.tally.LOSS` for each request that was lost from time 0 on."""

@@ -24,6 +24,7 @@ from simulation.requests.policies import (
     WeightedRoundRobin,
     policy,
 )
+from simulation.results.request_ends import LATE, classes_counted_apart
 from simulation.results.tally import BIN, BUCKET, BUCKETS, LOSS, TOTALS
 from simulation.scenario.model import Scenario, Service
 from simulation.scenario.traffic import RequestClass
@@ -130,6 +131,7 @@ class _Layout:
             ("signals", km.SIGNAL, 2048),
             ("rows", km.ROW, 2048),
             ("losses", LOSS, 1024),
+            ("late", LATE, 1024),
             ("wheels", km.WHEEL, 0),
             ("recent", km.F8, km.RECENT),
             ("totals", km.I8, len(TOTALS)),
@@ -139,7 +141,7 @@ class _Layout:
             memory.place(name, np.zeros(size, dtype))
         h["attempt_cap"], h["timer_cap"], h["node_cap"] = 256, 2048, 2048
         h["freed_cap"], h["signal_cap"] = 2048, 2048
-        h["row_cap"], h["loss_cap"] = 2048, 1024
+        h["row_cap"], h["loss_cap"], h["late_cap"] = 2048, 1024, 1024
         bins = np.full(_BINS, -1, np.int32).view(km.I4)
         memory.place("bins", bins)
         h["bin_mask"] = _BINS - 1
@@ -280,6 +282,11 @@ class _Layout:
             for part in ("sent", "retried"):
                 record[part] = memory.own(f"{part} {number}", np.zeros(1024, np.float64))
                 record[f"{part}_mask"] = 1023
+        apart = classes_counted_apart(self._scenario)
+        classes["apart"] = -1
+        classes["apart"][list(apart)] = np.arange(len(apart))
+        memory.place("class_ends", np.zeros(2 * len(apart), km.I8))
+        memory.place("class_latencies", np.zeros(len(apart) * BUCKETS, BUCKET))
         services = memory["services"]
         for number, service in enumerate(self._scenario.services.values()):
             services[number]["lane"] = -1

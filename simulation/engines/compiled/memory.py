@@ -124,7 +124,8 @@ class Memory:
         grow("freed_cap", 0, "freed")
         grow("signal_cap", int(h["signal_count"]), "signals")
         grow("row_cap", int(h["row_count"]), "rows")
-        self._grow_losses()
+        self._grow_log("losses", "loss_cap", "loss_count")
+        self._grow_log("late", "late_cap", "late_count")
         for k, wheel in enumerate(memory["wheels"]):
             self._grow_wheel(wheel, f"entries {k}", needs)
         for k, lane in enumerate(memory["lanes"]):
@@ -147,13 +148,13 @@ class Memory:
                 service["log"] = memory.lengthen(f"log {k}", int(service["log_cap"]))
         h["tight"] = 0
 
-    def _grow_losses(self) -> None:
-        """Make room for more losses than there are attempts: one event may lose them all."""
+    def _grow_log(self, name: str, cap: str, count: str) -> None:
+        """Make room for more entries than there are attempts: one event may end them all."""
         h = self.header
-        while int(h["loss_cap"]) - int(h["loss_count"]) < 2 * (int(h["attempt_cap"]) + MARGIN):
-            h["loss_cap"] = 2 * int(h["loss_cap"])
-        if len(self["losses"]) < int(h["loss_cap"]):
-            self.enlarge("losses", int(h["loss_cap"]))
+        while int(h[cap]) - int(h[count]) < 2 * (int(h["attempt_cap"]) + MARGIN):
+            h[cap] = 2 * int(h[cap])
+        if len(self[name]) < int(h[cap]):
+            self.enlarge(name, int(h[cap]))
 
     def _grow_wheel(self, wheel: Any, name: str, needs: int) -> None:
         cap = int(wheel["cap"])

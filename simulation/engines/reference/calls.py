@@ -43,6 +43,10 @@ class Request:
         self.last: Attempt
         self.exposed = False
 
+    def is_in_flight(self) -> bool:
+        """Return whether the request has not ended: an attempt is under way or will follow."""
+        return self.last.to_come or self.last.outcome == IN_FLIGHT
+
 
 class Attempt:
     """One attempt of a request: the first one, or a retry.

@@ -44,6 +44,9 @@ class ClientProcesses:
         requests: All requests so far, in the order in which they were sent.
         retried_s: When each attempt after the first one of its request was sent.
         reconnect_count: Number of attempts to open a connection again.
+        edge_s: The last edge; requests that arrived from time 0 on and before this edge are logged
+            when they end.
+        late: These requests, in the order in which they ended.
     """
 
     def __init__(
@@ -59,6 +62,8 @@ class ClientProcesses:
         self.requests: list[Request] = []
         self.retried_s: list[float] = []
         self.reconnect_count = 0
+        self.edge_s = 0.0
+        self.late: list[Request] = []
         self._env = env
         self._classes = classes
         self._services = services
@@ -162,6 +167,8 @@ class ClientProcesses:
         attempt.outcome = outcome
         attempt.finish_s = now
         is_over = outcome == OK or not self._schedule_retry(attempt, now)
+        if is_over and 0 <= attempt.request.arrival_s < self.edge_s:
+            self.late.append(attempt.request)
         if is_over and attempt.request in self._ended_events:
             self._ended_events.pop(attempt.request).succeed()
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulation.engines.reference.calls import Call, Request
+from simulation.results.request_ends import LATE
 from simulation.results.run_result import IN_FLIGHT, OK, RequestTable
 from simulation.results.tally import LOSS, Calls
 from simulation.scenario.units import Floats
@@ -50,6 +51,17 @@ def losses_of(requests: Sequence[Request]) -> NDArray[Any]:
         where = last.was_served, last.was_new, last.was_listening
         rows.append((last.finish_s, number, last.outcome, *where))
     return np.array(rows, LOSS)
+
+
+def late_of(requests: Sequence[Request]) -> NDArray[Any]:
+    """Return one `LATE` for each request."""
+    rows = []
+    for request in requests:
+        last, is_open = request.last, request.is_in_flight()
+        outcome = IN_FLIGHT if is_open else last.outcome
+        finish_s = math.nan if is_open else last.finish_s
+        rows.append((request.arrival_s, finish_s, request.number, request.kind, outcome))
+    return np.array(rows, LATE)
 
 
 def calls_of(calls: Sequence[Call]) -> Calls:

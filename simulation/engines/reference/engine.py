@@ -15,15 +15,16 @@ import numpy as np
 import simpy
 from numpy.typing import NDArray
 
-from simulation.engines.reference.calls import Attempt, Call
+from simulation.engines.reference.calls import Attempt, Call, Request
 from simulation.engines.reference.clients import ClientProcesses
-from simulation.engines.reference.counted import calls_of, losses_of, table_of
+from simulation.engines.reference.counted import calls_of, late_of, losses_of, table_of
 from simulation.engines.reference.station import Station
 from simulation.requests.arrivals import ClosedLoop, Streams
 from simulation.requests.call_states import CONNECTING, OPEN, PAUSED, QUEUED, WAITING
 from simulation.requests.draws import Draws
 from simulation.requests.hosts import hosts_of
 from simulation.requests.plane import RequestPlane, SimulatedClock, past_event
+from simulation.results.request_ends import Edge, count_ended, judged_classes
 from simulation.results.run_result import IN_FLIGHT, OK, TIMED_OUT, EngineName, RequestTable
 from simulation.results.tally import Tally, count_requests
 from simulation.scenario.model import Scenario
@@ -52,6 +53,7 @@ class ReferenceEngine:
         env.afterwards = self._refill_after_event
         self._calls: list[Call] = []
         self._freed: deque[tuple[Station, int]] = deque()
+        self._open_at_edge: list[Request] = []
         self._waiting = 0
         self._highest_waiting = 0
         self._backlog_watch: tuple[int, simpy.Event] | None = None
@@ -230,7 +232,7 @@ class ReferenceEngine:
         return count_requests(
             self.table(),
             calls_of(self._calls),
-            has_latency=np.array([kind.holds_slot for kind in self._classes]),
+            has_latency=self._has_latency(),
             slow_over_s=math.inf if slow_over_s is None else slow_over_s,
             bin_s=self._bin_s,
             until_s=self._env.now if with_bins else None,
@@ -239,6 +241,32 @@ class ReferenceEngine:
             retried_s=np.array(self._clients.retried_s, np.float64),
             reconnects=self._clients.reconnect_count,
         )
+
+    def mark_edge(self) -> Edge:
+        """Make the present time an edge; return the requests that have ended, and log later ends."""
+        kinds = [*dict.fromkeys(judged_classes(self._scenario).values())]
+        ended = count_ended(self.table(), self._has_latency(), kinds)
+        self._clients.edge_s = self._env.now
+        self._open_at_edge = [
+            request
+            for request in self._clients.requests
+            if 0 <= request.arrival_s < self._env.now and request.is_in_flight()
+        ]
+        return Edge(ended, len(self._clients.late))
+
+    def _has_latency(self) -> NDArray[np.bool_]:
+        return np.array([kind.holds_slot for kind in self._classes])
+
+    def late(self) -> NDArray[Any]:
+        """Return a `LATE` for each request that was in flight at an edge."""
+        return late_of([*self._clients.late, *self._in_flight_at_edge()])
+
+    def in_flight_count(self) -> int:
+        """Return how many of the requests that arrived before the last edge are still in flight."""
+        return len(self._in_flight_at_edge())
+
+    def _in_flight_at_edge(self) -> list[Request]:
+        return [request for request in self._open_at_edge if request.is_in_flight()]
 
     def losses(self) -> NDArray[Any]:
         """Return a `simulation.results.tally.LOSS` for each request that was lost from time 0 on."""

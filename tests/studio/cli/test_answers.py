@@ -80,7 +80,7 @@ def test_simulate_prints_one_object_of_the_stated_shape(rollcast: CommandLine) -
     data = answer.json
     assert data.keys() == KEYS | {"notes"}
     assert data["notes"] == []
-    assert data["schema"] == "rollcast.result/1"
+    assert data["schema"] == "rollcast.result/2"
     assert (data["scenario"], data["seed"], data["replications"]) == ("shop", 1, 4)
     assert data["engine"] == "compiled"
     assert len(data["scenario_digest"]) == 64

@@ -212,6 +212,7 @@ def retry(p: int, a: int) -> None:
     attempt = attempt_at(header_at(p, 0).attempts, a)
     attempt.tries += 1
     attempt.order += 1
+    attempt.to_come = 0
     count_retry(p)
     _send_attempt(
         p,

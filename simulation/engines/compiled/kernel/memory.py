@@ -18,6 +18,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from simulation.results.request_ends import LATE
 from simulation.results.tally import BIN, BUCKET, LOSS
 
 DISABLED = bool(numba.config.DISABLE_JIT)  # type: ignore[attr-defined]  # made at run time
@@ -95,7 +96,7 @@ def _dtype(**fields: str) -> np.dtype[Any]:
 
 
 HEADER = _dtype(
-    f8="now target t0 backlog_rest per_width lane_time check_time bins_per_s slow_over limit",
+    f8="now target t0 backlog_rest per_width lane_time check_time bins_per_s slow_over limit edge",
     u8="key",
     # Addresses.
     i8="services instances classes attempts calls timers heap bins lanes nodes freed signals rows"
@@ -108,6 +109,7 @@ HEADER = _dtype(
     " row_cap keeps_rows is_fast watch_count instance_count free_at slots_max wheels recent recent_count tight"
     # Counts.
     " totals latencies waits tally_bins bin_latencies losses loss_count loss_cap"
+    " late late_count late_cap class_ends class_latencies"
     # Requests that were drawn ahead.
     " chunk_place chunk_count chunk_first chunk_over client_count loop_width loop_dry"
     # State.
@@ -136,7 +138,7 @@ INSTANCE = _dtype(  # fields that every request reads come first
 CLASS = _dtype(
     f8="timeout backoff factor jitter budget again_backoff again_factor again_jitter handshake",
     i8="holds_slot cancels attempts cut reconnects draws_demand route_length lane sent sent_first sent_next"
-    " sent_mask retried retried_first retried_next retried_mask",
+    " sent_mask retried retried_first retried_next retried_mask apart",
 )
 
 ATTEMPT = _dtype(
@@ -183,6 +185,7 @@ leaf_at = view(LEAF)
 row_at = view(ROW)
 ended_at = view(ENDED)
 loss_at = view(LOSS)
+late_at = view(LATE)
 bucket_at = view(BUCKET)
 bin_at = view(BIN)
 f8_at, i8_at, i4_at, u4_at, u1_at = (view(kind) for kind in (F8, I8, I4, U4, U1))

@@ -34,8 +34,10 @@ from simulation.engines.compiled.kernel.tally import (
     add_busy,
     add_waiting,
     count_end,
+    count_end_apart,
     count_exposed,
     log_end,
+    log_late,
     log_loss,
     put_wait,
 )
@@ -120,9 +122,13 @@ def on_attempt_ended(
             a = _new_slot(p, order, tries, kind, want, request_time, row, flag)
         u = uniform(h.key, JITTER, order) if rule.jitter > 0 else 0.5
         next_attempt = time + backoff_s(p, kind, tries, u)
+        attempt_at(h.attempts, a).to_come = 1
         put(p, RETRIES, next_attempt, ARRIVALS + order + 1, a)
         return False
     count_end(p, request_time, time, outcome, True)
+    count_end_apart(p, request_time, time, kind, outcome)
+    if 0 <= request_time < h.edge:
+        log_late(p, request_time, time, order, kind, outcome)
     if h.keeps_rows:
         record = row_at(h.rows, row)
         record.finish = time

@@ -16,6 +16,7 @@ from simulation.engines.compiled.kernel.memory import (
     header_at,
     i8_at,
     instance_at,
+    late_at,
     loss_at,
     row_at,
     service_at,
@@ -24,13 +25,21 @@ from simulation.engines.compiled.kernel.memory import (
 from simulation.engines.compiled.kernel.timers import MARGIN, note_if_tight
 from simulation.results.run_result import CUT, IN_FLIGHT, OK, REFUSED, REJECTED
 from simulation.results.tally import BUCKETS, FIRST_BUCKET, SHIFT, TICKS_PER_S, TOTALS
+from simulation.scenario.limits import ATTEMPT_BITS
 
 _OUTCOMES, _SLOW, _CUT, _CALLED, _TURNED, _WAITED, _EXPOSED = (
     TOTALS.index(name)
     for name in ["outcome_0", "slow", "cut", "called", "turned_away", "waited", "exposed"]
 )
-_OPEN, _CUT_CONNECTIONS, _CUT_OF_OPEN, _RECONNECTS = (
-    TOTALS.index(name) for name in ["open_at_start", "cut_connections", "cut_of_open", "reconnects"]
+_OPEN, _CUT_CONNECTIONS, _CUT_OF_OPEN, _RECONNECTS, _FAILED_WITH_LATENCY = (
+    TOTALS.index(name)
+    for name in [
+        "open_at_start",
+        "cut_connections",
+        "cut_of_open",
+        "reconnects",
+        "failed_with_latency",
+    ]
 )
 
 
@@ -137,6 +146,8 @@ def count_end(p: int, request_time: float, time: float, outcome: int, has_latenc
     time_bin.flying_ticks -= ticks_of(time)
     if request_time >= 0 and not (outcome == OK and has_latency):
         add(p, _OUTCOMES + outcome, 1)
+        if has_latency:
+            add(p, _FAILED_WITH_LATENCY, 1)
     if time >= 0:
         if outcome == OK:
             time_bin.served += 1
@@ -150,6 +161,38 @@ def count_end(p: int, request_time: float, time: float, outcome: int, has_latenc
             add(p, _SLOW, 1)
         if request_time >= 0:
             _put_latency(p, bin_of(p, request_time), latency)
+
+
+@part
+def log_late(p: int, request_time: float, time: float, order: int, kind: int, outcome: int) -> None:
+    """Log a request that arrived before the last edge and ends at a time.
+
+    Afterwards there is room for all attempts in progress, because one event may end them all.
+    """
+    h = header_at(p, 0)
+    late = late_at(h.late, h.late_count)
+    h.late_count += 1
+    late.arrival, late.finish, late.number = request_time, time, order >> ATTEMPT_BITS
+    late.kind, late.outcome = kind, outcome
+    if h.late_cap - h.late_count < h.attempt_cap + MARGIN:
+        h.tight = 1
+
+
+@part
+def count_end_apart(p: int, request_time: float, time: float, kind: int, outcome: int) -> None:
+    """Count the end of a request, if its class is counted apart from the others."""
+    h = header_at(p, 0)
+    request_class = class_at(h.classes, kind)
+    if request_class.apart < 0 or request_time < 0:
+        return
+    i8_at(h.class_ends, 2 * request_class.apart).v += 1
+    if outcome != OK:
+        i8_at(h.class_ends, 2 * request_class.apart + 1).v += 1
+    elif request_class.holds_slot == 1:
+        latency = time - request_time
+        bucket = bucket_at(h.class_latencies, request_class.apart * BUCKETS + _bucket_of(latency))
+        bucket.count += 1
+        bucket.ticks += ticks_of(latency)
 
 
 @part
@@ -240,6 +283,9 @@ def end_request(p: int, a: int, outcome: int) -> None:
     count_end(
         p, attempt.request_time, h.now, outcome, class_at(h.classes, attempt.kind).holds_slot == 1
     )
+    count_end_apart(p, attempt.request_time, h.now, attempt.kind, outcome)
+    if 0 <= attempt.request_time < h.edge:
+        log_late(p, attempt.request_time, h.now, attempt.order, attempt.kind, outcome)
     if h.keeps_rows:
         row = row_at(h.rows, attempt.row)
         row.finish = h.now
