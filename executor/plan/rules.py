@@ -173,7 +173,14 @@ def _scenario_is_the_one(plan: Plan) -> Iterator[str]:
 
 def _objectives_hold(plan: Plan) -> Iterator[str]:
     verdict = plan.prediction.verdict
-    if verdict.answer != "meets":
+    if verdict.answer == "misses_anyway":
+        missed = verdict.missed_anyway()
+        if not missed:
+            yield "verdict (misses_anyway) must name an objective that is missed"
+        for key in missed:
+            if key not in plan.accepted_missing:
+                yield f"objective {key} is missed even without a rollout, it must be in accepted_missing"
+    elif verdict.answer != "meets":
         yield f"verdict ({verdict.answer}) must be meets"
     objectives = plan.scenario.get("objectives", {})
     asked = objectives.get("in_runs", 0.95) if isinstance(objectives, dict) else objectives
