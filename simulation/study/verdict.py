@@ -48,7 +48,7 @@ def verdict_of(scenario: Scenario, runs: Sequence[JudgedRun]) -> Verdict:
         runs_meeting=good,
         runs=count,
         lower_bound=lower,
-        reasons=tuple(reason_texts(scenario, judgement)),
+        reasons=tuple(dict.fromkeys(reason_texts(scenario, judgement))),
         objectives=tuple(facts.verdict for facts in judgement.objectives),
     )
 

@@ -39,7 +39,8 @@ class ObjectiveFacts:
         is_missed_anyway: Whether the runs without a rollout miss the objective.
         is_missed_by_version: Whether the new version misses it wherever it runs, the old one not.
         requests_count: Number of requests in the typical stretch; None where it is not known.
-        runs_unseen: Number of runs in which no request was seen that the objective is about.
+        runs_unseen: Number of runs that break nothing, and in which no request was seen that the objective is
+            about.
     """
 
     limit: Limit
@@ -167,7 +168,7 @@ def _judge_objective(scenario: Scenario, limit: Limit, runs: Sequence[JudgedRun]
         is_missed_anyway=missed_anyway,
         is_missed_by_version=missed_by_version,
         requests_count=median(counts) if counts else None,
-        runs_unseen=unseen,
+        runs_unseen=sum(limit in run.unseen and not run.breaches for run in runs),
     )
 
 

@@ -78,10 +78,9 @@ def test_every_figure_is_what_the_verdict_judges(text: str) -> None:
         objectives = scenario.objectives.model_copy(update={**only, key: limit})
         asked = scenario.model_copy(update={"objectives": objectives})
         broken = [bool(broken_objectives(asked, run)) for run in result.runs]
-        again = next(
-            one for one in facts(result, objectives).by_metric.values() if one.metric == fact.metric
-        )
-        verdict = candidate_result(replace(result.case, scenario=asked), result.runs).verdict
+        again_judged = candidate_result(replace(result.case, scenario=asked), result.runs)
+        again = facts(again_judged, objectives).by_metric[fact.metric]
+        verdict = again_judged.verdict
         assert (again.answer, sum(broken)) == (verdict.answer, verdict.runs - verdict.runs_meeting)
         judged += 1
     assert judged >= 1
