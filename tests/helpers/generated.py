@@ -330,6 +330,18 @@ def scenarios(draw: st.DrawFn, *, steady: bool = False, known: bool = False) -> 
             "most_instances": pick(draw, 3, 30),
             "failed_instances": pick(draw, 0, 2),
             "cut_connections": pick(draw, "none", 0, 3, "5%"),
+            "failed_requests": pick(draw, 0, 20),
+            "classes": {
+                name: {
+                    "latency_p99": pick(draw, "1s", "10s"),
+                    "error_fraction": pick(draw, 0.01, 0.5),
+                    "failed_requests": pick(draw, 0, 20),
+                }
+                for name in list(traffic["classes"])[: pick(draw, 0, 1, 2)]
+            },
+            **pick(
+                draw, {"judge": "absolute"}, {"judge": "rollout", "margin": pick(draw, 0, "10%")}
+            ),
         },
     }
     if not steady:
