@@ -1,4 +1,4 @@
-"""What a run is judged by: the figures of every objective, with and without a rollout, and the breaches."""
+"""The figures of every objective in one run, with and without a rollout, and what the run breaks."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class JudgedRun:
-    """What a run is judged by, without the rest of its result.
+    """The figures of a run that a verdict needs, without the rest of its result.
 
     Attributes:
         breaches: The objectives that the run breaks.
@@ -104,7 +104,7 @@ class JudgedRun:
 
     @property
     def is_good(self) -> bool:
-        """Whether the run is seen to meet every objective."""
+        """True where the run is seen to meet every objective."""
         return not self.breaches and not self.unseen
 
     @property
@@ -118,7 +118,7 @@ class JudgedRun:
 
 
 def read_run(scenario: Scenario, run: RunResult) -> JudgedRun:
-    """Return what a run is judged by."""
+    """Return the figures of a run that a verdict needs."""
     readings = {
         limit: tuple(_readings(scenario, run, limit))
         for limit in limits_of(scenario)

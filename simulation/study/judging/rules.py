@@ -26,7 +26,7 @@ from simulation.study.statistics import answer_of, clopper_pearson
 
 @dataclass(frozen=True)
 class ObjectiveFacts:
-    """What the runs show of one objective.
+    """The facts that the runs show of one objective.
 
     Attributes:
         limit: The objective.
@@ -57,7 +57,7 @@ class ObjectiveFacts:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the runs of a candidate show of its objectives.
+    """The facts that the runs of a candidate show of its objectives.
 
     Attributes:
         answer: The candidate's answer.
@@ -183,7 +183,7 @@ def _cause(
     Args:
         answer: The answer on it.
         breaches: Its breaches.
-        missed_by: What misses it whatever the rollout does; None where nothing does.
+        missed_by: The cause of a miss that does not depend on the rollout; None without one.
         blamed: The cause of a failure that nothing else explains.
     """
     overload = next((breach.overload for breach in breaches if breach.overload), None)
