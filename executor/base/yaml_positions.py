@@ -260,7 +260,7 @@ class Positions:
             rule = re.sub(r"^(Value error|Assertion failed), ", "", problem["msg"])
         nearest = ""
         if kind == "literal_error":
-            nearest = _nearest(str(problem["input"]), re.findall(r"'([^']+)'", rule))
+            nearest = nearest_hint(str(problem["input"]), re.findall(r"'([^']+)'", rule))
             rule = rule.replace("'", "")
         return self.line(loc, rule) + nearest
 
@@ -277,7 +277,7 @@ class Positions:
     def _unknown(self, loc: Sequence[str | int]) -> str:
         keys, line = self._walk(loc)
         known = _known_keys(self._schema, loc)
-        near = _nearest(str(keys[-1]), known) or f" (known here: {', '.join(sorted(known))})"
+        near = nearest_hint(str(keys[-1]), known) or f" (known here: {', '.join(sorted(known))})"
         value = shorten_value(self._value(keys))
         return f"{self._place(keys, line)}: {dotted_key(keys)}: {value}: unknown key{near}"
 
@@ -308,7 +308,8 @@ class Positions:
         return tuple(keys), line
 
 
-def _nearest(word: str, known: Iterable[str]) -> str:
+def nearest_hint(word: str, known: Iterable[str]) -> str:
+    """Return `` (nearest: …)`` with the known word that is most like this one; empty where none is like it."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f" (nearest: {close[0]})" if close else ""
 

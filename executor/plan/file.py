@@ -43,10 +43,13 @@ _STRING_OR_SPACE = re.compile(r'("(?:[^"\\]|\\.)*")|[ \t\r\n]+')
 
 def plan_content(plan: Plan) -> dict[str, Any]:
     """Return the plan as the JSON data of its file."""
-    left_out = {key for key in OPTIONAL_KEYS if getattr(plan, key) is None}
+    left_out = {key for key in OPTIONAL_KEYS if not getattr(plan, key)}
     if plan.schema_ == PLAN_1:
         left_out.update(PLAN_2_KEYS)
-    return plan.model_dump(mode="json", by_alias=True, exclude=left_out)
+    content = plan.model_dump(mode="json", by_alias=True, exclude=left_out)
+    if not plan.prediction.verdict.objectives:
+        del content["prediction"]["verdict"]["objectives"]
+    return content
 
 
 def plan_digest(content: dict[str, Any]) -> str:

@@ -106,14 +106,74 @@ class Interval(_Part):
     run_high: FiniteFloat | None
 
 
-class Verdict(_Part):
-    """The verdict on the objectives: whether they hold in the share of runs that was asked for."""
+Answer = Literal["meets", "fails", "undecided", "misses_anyway"]
+"""The possible answers of a verdict. ``misses_anyway``: the rollout breaks nothing, and an objective
+does not hold without a rollout either."""
 
-    answer: Literal["meets", "fails", "undecided"]
+MissCause = Literal["rollout", "fleet", "version"]
+"""The cause of a miss: the rollout, the fleet as it is, or the new version wherever it runs."""
+
+
+def objective_key(name: str, class_name: str) -> str:
+    """Return an objective with its class, as a scenario has it: ``latency_p99``, ``classes.page.latency_p99``."""
+    return f"classes.{class_name}.{name}" if class_name else name
+
+
+class ObjectiveVerdict(_Part):
+    """The verdict on one objective.
+
+    Attributes:
+        name: The objective, such as ``latency_p99``.
+        answer: The answer for this objective alone.
+        limit: Its limit, in the unit of the objective; None where it has none.
+        rollout: The figure of the typical run (median over runs); None where no run has one, and where
+            the typical run loses so many requests that it has no p99.
+        control: The same without a rollout; None also where nothing was compared.
+        runs_breaking: Number of runs that break the objective.
+        control_runs_beyond: Number of runs that are beyond the limit without a rollout; None where
+            nothing was compared.
+        cause: The cause of a miss; None where nothing is missed, and where the cause is not known.
+        class_name: The class of requests that is limited; empty for all requests.
+    """
+
+    name: str
+    answer: Answer
+    limit: FiniteFloat | None
+    rollout: FiniteFloat | None
+    control: FiniteFloat | None
+    runs_breaking: int = Field(ge=0)
+    control_runs_beyond: int | None = Field(ge=0)
+    cause: MissCause | None
+    class_name: str = ""
+
+    @property
+    def key(self) -> str:
+        """The objective with its class, see `objective_key`."""
+        return objective_key(self.name, self.class_name)
+
+
+class Verdict(_Part):
+    """The verdict on the objectives: whether they hold in the share of runs that was asked for.
+
+    Attributes:
+        answer: The answer.
+        runs_meeting: Number of runs that meet every objective.
+        runs: Number of all runs.
+        lower_bound: One-sided lower bound of the share of runs that meet every objective.
+        reasons: What there is to say of the answer, as sentences.
+        objectives: The verdict on each objective; empty in plans of earlier versions.
+    """
+
+    answer: Answer
     runs_meeting: int = Field(ge=0)
     runs: int = Field(ge=1)
     lower_bound: FiniteFloat = Field(ge=0, le=1)
     reasons: tuple[str, ...]
+    objectives: tuple[ObjectiveVerdict, ...] = ()
+
+    def missed_anyway(self) -> tuple[str, ...]:
+        """Return the keys of the objectives that do not hold without a rollout either."""
+        return tuple(one.key for one in self.objectives if one.answer == "misses_anyway")
 
 
 class EndCounts(_Part):
@@ -171,6 +231,7 @@ Outcome = Literal[
     "slower",
     "fails",
     "undecided",
+    "misses anyway",
     "not confirmed",
     "hopeless",
     "frozen",
@@ -178,6 +239,7 @@ Outcome = Literal[
 ]
 """The possible outcomes of a candidate in a search.
 
+``misses anyway``: an objective that nobody accepted as missed does not hold without a rollout either.
 ``hopeless``: closed forms show that it cannot meet the objectives. ``frozen``: it would begin in a
 freeze.
 """
@@ -305,7 +367,7 @@ PLAN_2_KEYS = (
 )
 """The keys that the second version of the schema adds to the first."""
 
-OPTIONAL_KEYS = ("signature", "progress_deadline_s", "start", "traffic")
+OPTIONAL_KEYS = ("signature", "progress_deadline_s", "accepted_missing", "start", "traffic")
 """The keys that a file leaves out where the plan has no value for them."""
 
 
@@ -326,6 +388,8 @@ class Plan(_Part):
         retries: How often a failed step is tried again.
         max_failures: Maximum number of failed instances where the rollout continues after a failure.
         evidence: The search that chose the plan; None where there was none.
+        accepted_missing: Objectives that were accepted although they do not hold without a rollout
+            either; left out of the file where there is none.
         carried_out_by: Rollcast's own executor, or the tool whose rules the prediction follows.
         replacement: Whether new instances are made beside the old ones or in their place.
         surge: Maximum number of instances beyond the fleet; terminating ones are not counted.
@@ -370,6 +434,7 @@ class Plan(_Part):
     max_failures: int = Field(ge=0)
     prediction: Prediction
     evidence: Evidence | None = None
+    accepted_missing: tuple[str, ...] = ()
     carried_out_by: Literal["rollcast", "kubernetes", "argo-rollouts"] = "rollcast"
     replacement: Literal["in_place", "beside"] = "in_place"
     surge: int = Field(default=0, ge=0)

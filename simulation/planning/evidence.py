@@ -34,6 +34,7 @@ def plan_of(search_result: SearchResult, valid_for_s: float = WEEK_S) -> Plan:
         valid_for_s,
         evidence_of(search_result),
         written=search_result.scenario,
+        accepted=search_result.accepted,
     )
 
 
@@ -66,7 +67,7 @@ def listed_candidates(search_result: SearchResult) -> list[int]:
     """Return the indices of the candidates that a plan lists, the chosen one first, then by duration.
 
     Where there are few, these are all candidates. Else they are the candidates that came near (the
-    chosen one, those that were confirmed or stayed undecided, those on the front, the chosen way to
+    chosen one, those that were confirmed, stayed undecided or miss anyway, those on the front, the chosen way to
     roll at its busiest start), then the fastest of each way to roll, then the next of each.
     """
     durations = [_duration_s(candidate) for candidate in search_result.looked]
@@ -82,7 +83,7 @@ def listed_candidates(search_result: SearchResult) -> list[int]:
     near |= {
         number
         for number, candidate in enumerate(search_result.looked)
-        if candidate.outcome in ("chosen", "undecided")
+        if candidate.outcome in ("chosen", "undecided", "misses anyway")
     }
     placed: Counter[Candidate] = Counter()
     rank = {}

@@ -6,7 +6,7 @@ prediction.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -129,6 +129,7 @@ def make_plan(
     evidence: Evidence | None = None,
     *,
     written: Scenario | None = None,
+    accepted: Collection[str] = (),
 ) -> Plan:
     """Return a candidate as a checked and sealed plan.
 
@@ -139,21 +140,24 @@ def make_plan(
         evidence: The search that chose the candidate, if one did.
         written: The scenario as its file says it, where the simulated one is a candidate of it; the
             plan writes window and surge as this scenario does. None for the simulated scenario.
+        accepted: Keys of the objectives that may be missed without a rollout too.
 
     Raises:
         Refused: The candidate does not meet the objectives; the message says why.
     """
-    if result.verdict.answer != "meets":
+    verdict = result.verdict
+    missed = [key for key in verdict.missed_anyway() if key not in accepted]
+    if verdict.answer not in ("meets", "misses_anyway") or missed:
         raise Refused(
             f"window {result.candidate.window} is no plan, its verdict is "
-            f"{result.verdict.answer}: {'; '.join(result.verdict.reasons)}"
+            f"{verdict.answer.replace('_', ' ')}: {'; '.join(verdict.reasons)}"
         )
     if len(result.runs) < scenario.replications:
         raise Refused(
             f"window {result.candidate.window} is no plan yet: {len(result.runs)} of "
             f"{scenario.replications} runs are there, run the comparison to its end"
         )
-    plan = draft_plan(scenario, result, valid_for_s, evidence, written=written)
+    plan = draft_plan(scenario, result, valid_for_s, evidence, written=written, accepted=accepted)
     for broken in broken_plan_rules(plan):
         raise Refused(f"{plan.name} is no plan: {broken}")
     return plan
@@ -166,6 +170,7 @@ def draft_plan(
     evidence: Evidence | None = None,
     *,
     written: Scenario | None = None,
+    accepted: Collection[str] = (),
 ) -> Plan:
     """Return a candidate as a plan that may break rules of plans, for a preview.
 
@@ -180,9 +185,11 @@ def draft_plan(
     predicted = Prediction(
         metrics=result.alone, ended=EndCounts(**result.ended), verdict=result.verdict
     )
-    return _plan_of(
+    plan = _plan_of(
         chosen, predicted, len(result.runs), valid_for_s, evidence, written=written or scenario
     )
+    missed = tuple(key for key in result.verdict.missed_anyway() if key in accepted)
+    return seal(plan.model_copy(update={"accepted_missing": missed})) if missed else plan
 
 
 def outline_plan(scenario: Scenario) -> Plan:

@@ -15,11 +15,11 @@ The search spends runs where they decide something:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from executor.base.errors import BadInput
-from executor.plan.model import Outcome
+from executor.plan.model import Outcome, Verdict
 from simulation.estimates.estimate import estimate
 from simulation.planning.make_plan import self_contained
 from simulation.planning.search_result import CandidateOutcome, Confirmed, SearchResult
@@ -72,6 +72,7 @@ def search(
     *,
     simulate: Simulate = run_cells,
     known: Mapping[Candidate, Sequence[RunResult]] | None = None,
+    accepted: Collection[str] = (),
     on_progress: ProgressCallback = lambda what, done, total: None,
 ) -> SearchResult | None:
     """Find the fastest candidate that meets the objectives; return None when stopped.
@@ -86,13 +87,17 @@ def search(
         simulate: What simulates cells.
         known: Runs of candidates that exist already, on the scenario's own seed, by replication from
             0 on.
+        accepted: Keys of the objectives that may be missed without a rollout too, such as ``latency_p99``.
         on_progress: Called with what is being done, how many runs of it are done, and of how many.
 
     Raises:
         BadInput: The only start meets a gap or the end of a trace.
     """
     try:
-        return _Search(scenario, cases, execution, simulate, on_progress).run(known or {})
+        under_way = _Search(
+            scenario, cases, execution, simulate, on_progress, accepted=frozenset(accepted)
+        )
+        return under_way.run(known or {})
     except _Stopped:
         return None
 
@@ -110,8 +115,10 @@ class _Search:
         execution: Execution,
         simulate: Simulate,
         on_progress: ProgressCallback,
+        *,
+        accepted: frozenset[str],
     ) -> None:
-        self._scenario = scenario
+        self._scenario, self._accepted = scenario, accepted
         self._cases = tuple(cases)
         self._execution, self._simulate, self._report = execution, simulate, on_progress
         self._runs: list[list[RunResult]] = [[] for _ in cases]
@@ -233,6 +240,18 @@ class _Search:
             self._out[number] = ("fails", "; ".join(verdict.reasons))
         return verdict.answer == "fails"
 
+    def _is_enough(self, verdict: Verdict) -> bool:
+        """Return whether a verdict makes a plan: all holds, but for what was accepted as missed anyway."""
+        return verdict.answer in ("meets", "misses_anyway") and self._accepted.issuperset(
+            verdict.missed_anyway()
+        )
+
+    def _drop_missing(self, number: int, verdict: Verdict) -> bool:
+        """Drop a candidate that misses an objective without a rollout too; return whether it was dropped."""
+        if verdict.answer == "misses_anyway":
+            self._out[number] = ("misses anyway", "; ".join(verdict.reasons))
+        return verdict.answer == "misses_anyway"
+
     def _next_candidate(self) -> int | None:
         """Return the candidate to decide next: the fastest; of those equally fast, the safest."""
         durations = {number: self._mean(number, "rollout_duration_s") for number in self._in_play()}
@@ -266,9 +285,9 @@ class _Search:
         """Add runs until a candidate is decided or the budget ends; return whether it meets."""
         while True:
             verdict = self._result(number).verdict
-            if verdict.answer == "meets":
+            if self._is_enough(verdict):
                 return True
-            if self._drop_failing(number):
+            if self._drop_failing(number) or self._drop_missing(number, verdict):
                 return False
             until = next_look(verdict.runs_meeting, verdict.runs, *self._asked, self._most)
             more = min(until - verdict.runs, self._budget)
@@ -303,9 +322,9 @@ class _Search:
         result = candidate_result(case, tuple(results[cell] for cell in cells))
         verdict = result.verdict
         lower, _upper = clopper_pearson(verdict.runs_meeting, verdict.runs, confidence)
-        held = lower >= share
+        held = lower >= share and self._is_enough(verdict)
         self._confirmations.append(Confirmed(number, embedded, result, confidence, lower, held))
-        if not held:
+        if not held and not self._drop_missing(number, verdict):
             self._out[number] = (
                 "not confirmed",
                 f"{verdict.runs_meeting} of {verdict.runs} runs on a fresh seed meet every objective: "
@@ -375,6 +394,7 @@ class _Search:
             runs_count=sum(map(len, self._runs)),
             busiest=busiest,
             starts=starts,
+            accepted=self._accepted,
         )
 
 

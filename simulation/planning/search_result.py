@@ -70,6 +70,7 @@ class SearchResult:
         runs_count: Number of runs of the search, without confirmations.
         busiest: Index of the chosen candidate at its busiest start; None where it has one start.
         starts: Whether the start matters, in words; empty where only one was tried.
+        accepted: Keys of the objectives that may be missed without a rollout too.
     """
 
     scenario: Scenario
@@ -80,3 +81,4 @@ class SearchResult:
     runs_count: int
     busiest: int | None
     starts: str
+    accepted: frozenset[str] = frozenset()

@@ -306,17 +306,21 @@ class Service(FileModel):
 
 
 class ClassObjectives(FileModel):
-    """The limits for the requests of one class, judged as those for all requests.
+    """The limits on the requests of one class.
 
     Attributes:
-        error_fraction: The highest fraction of requests that end with another outcome than `ok`.
-        latency_p99: The highest 99th percentile of the latency.
-        failed_requests: The most requests that may end with another outcome than `ok`.
+        latency_p99: The highest 99th percentile of their latency.
+        error_fraction: The highest fraction of them that end with another outcome than `ok`.
+        failed_requests: The most of them that may end with another outcome than `ok` in one rollout.
     """
 
-    error_fraction: Fraction | None = None
     latency_p99: DurationS | None = None
+    error_fraction: Fraction | None = None
     failed_requests: int | None = Field(default=None, ge=0)
+
+
+DEFAULT_MARGIN = 0.05
+"""Default of `objectives.margin`, as a fraction of the limit."""
 
 
 class Objectives(FileModel):
@@ -325,8 +329,15 @@ class Objectives(FileModel):
     Attributes:
         in_runs: The fraction of runs in which all objectives must be met.
         confidence: The statistical confidence with which this must be shown.
+        judge: rollout: a limit on requests is broken where the rollout is beyond it and worse than the
+            same time without a rollout by more than the margin. absolute: it is broken where the
+            rollout is beyond it, whatever happens without one.
+        margin: How much worse than without a rollout counts, as a fraction of the limit.
         error_fraction: The highest fraction of requests that end with another outcome than `ok`.
-        latency_p99: The highest 99th percentile of the latency of requests that end with `ok`.
+        failed_requests: The most requests that may end with another outcome than `ok` in one rollout;
+            fits better than a fraction where few requests arrive.
+        latency_p99: The highest 99th percentile of the latency. Requests that failed count as slower
+            than every limit.
         lowest_in_pool: The fewest instances that must always be in the pool.
         duration: The longest duration of the rollout.
         cut_connections: The most long-lived connections that may be cut: a count, or a percentage of
@@ -341,7 +352,10 @@ class Objectives(FileModel):
 
     in_runs: Fraction = Field(default=0.95)
     confidence: Fraction = Field(default=0.95)
+    judge: Literal["rollout", "absolute"] = "rollout"
+    margin: Fraction = DEFAULT_MARGIN
     error_fraction: Fraction | None = None
+    failed_requests: int | None = Field(default=None, ge=0)
     latency_p99: DurationS | None = None
     lowest_in_pool: int | None = Field(default=None, ge=0)
     duration: DurationS | None = None

@@ -37,7 +37,7 @@ from studio.views.trade_off import (
     why_empty,
 )
 
-MARKERS = {"meets": "o", "fails": "X", "undecided": "D"}
+MARKERS = {"meets": "o", "fails": "X", "undecided": "D", "misses_anyway": "s"}
 """The marker of each verdict, beside its colour."""
 
 LONGEST_NAME = 32

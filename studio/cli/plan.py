@@ -46,6 +46,14 @@ def plan(
             help="How long the plan is valid: the rollout must begin within this time from now, with unit.",
         ),
     ] = "7d",
+    accept_missing: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="OBJECTIVE",
+            help="Accept that this objective does not hold even without a rollout, such as latency_p99; "
+            "repeatable (default: such a candidate becomes no plan).",
+        ),
+    ] = None,
     sign: Annotated[
         Path | None,
         typer.Option(
@@ -94,6 +102,7 @@ def plan(
         chosen = o.comma_list("--windows", windows, parse_window) or [
             *default_windows(loaded).windows
         ]
+    accepted = _accepted_objectives(loaded, accept_missing or [])
     cases = cases_of(
         loaded,
         chosen,
@@ -104,7 +113,13 @@ def plan(
     planned_service(loaded)
     execution = o.make_execution(engine, jobs, cluster, quiet=quiet)
     with Store.beside(scenario) as store, o.report_search(quiet or json) as report_progress:
-        result = search(loaded, cases, replace(execution, store=store), on_progress=report_progress)
+        result = search(
+            loaded,
+            cases,
+            replace(execution, store=store),
+            accepted=accepted,
+            on_progress=report_progress,
+        )
     assert result is not None
     alternatives = None
     if changes and result.chosen is None:
@@ -122,6 +137,26 @@ def plan(
     if alternatives is not None:
         print_alternatives(answer_console(), alternatives)
     print("\n".join(write_search_result(result, output, valid_for_s, sign)))
+
+
+def _accepted_objectives(scenario: Scenario, keys: list[str]) -> list[str]:
+    """Return the keys of the objectives that may be missed without a rollout too.
+
+    Raises:
+        BadInput: A key names no objective of the scenario that can be missed so.
+    """
+    from executor.base.yaml_positions import nearest_hint
+    from simulation.study.judging.objectives import keys_that_may_be_missed
+
+    known = keys_that_may_be_missed(scenario)
+    for key in keys:
+        if key not in known:
+            names = ", ".join(known) or "none"
+            raise BadInput(
+                f"--accept-missing {key}: must be an objective of the scenario on its requests, which are: "
+                f"{names}{nearest_hint(key, known)}"
+            )
+    return keys
 
 
 def write_search_result(
@@ -146,6 +181,11 @@ def write_search_result(
         made = sign(made, key_file)
     write_plan(output, made)
     sentences = [answer_sentence(found)]
+    if made.accepted_missing:
+        reasons = "; ".join(found.confirmations[-1].result.verdict.reasons)
+        sentences.append(
+            f"Accepted as missed anyway, {', '.join(made.accepted_missing)}: {reasons}."
+        )
     failed = found.confirmations[:-1]
     if failed:
         names = ", ".join(
@@ -168,13 +208,13 @@ def refusal(found: SearchResult) -> Refused:
     notes = "".join(f"; {line}" for line in qualifying_lines(found.scenario, applied))
     return Refused(
         f"no plan is written, none meets the objectives: {_why_none(found)}"
-        f"{_lag_hint(found.scenario)}{notes}"
+        f"{_lag_hint(found.scenario)}{_accept_hint(found)}{notes}"
     )
 
 
 def _busiest_sentence(one: CandidateOutcome) -> str:
     start = _clock(one.candidate.start_label)
-    if one.outcome in ("fails", "hopeless", "not confirmed", "undecided"):
+    if one.outcome in ("fails", "hopeless", "not confirmed", "undecided", "misses anyway"):
         return f"At the busiest start, {start}, the same {one.outcome}: {one.reason}."
     assert one.result is not None
     verdict = one.result.verdict
@@ -193,8 +233,9 @@ def answer_sentence(found: SearchResult) -> str:
     takes = last.result.metrics["rollout_duration_s"]
     verdict = last.result.verdict
     name = _name(found, found.chosen, start_word=" at")
+    meets = "breaks no objective" if verdict.answer == "misses_anyway" else "meets the objectives"
     return (
-        f"{name}, {span_text(takes.run_low, takes.run_high)}, meets the objectives in at least "
+        f"{name}, {span_text(takes.run_low, takes.run_high)}, {meets} in at least "
         f"{percent_text(objectives.in_runs)} of runs, confirmed on fresh seeds "
         f"({verdict.runs_meeting} of {verdict.runs} runs)."
     )
@@ -315,6 +356,20 @@ def _lag_hint(scenario: Scenario) -> str:
         f". An instance stops {rule.pre_stop:g} s after its take-out and the balancer learns of it after "
         f"{lag_s:g} s, so requests are refused in between: try --set rollout.pre_stop={2 * lag_s:g}s"
     )
+
+
+def _accept_hint(found: SearchResult) -> str:
+    """Return how to plan a candidate that breaks nothing in a fleet that misses objectives anyway; else nothing."""
+    keys = dict.fromkeys(
+        key
+        for candidate in found.looked
+        if candidate.outcome == "misses anyway" and candidate.result is not None
+        for key in candidate.result.verdict.missed_anyway()
+    )
+    if not keys:
+        return ""
+    options = " ".join(f"--accept-missing {key}" for key in keys)
+    return f". The rollout does not cause what is missed anyway: {options} plans it all the same"
 
 
 def _why_none(found: SearchResult) -> str:

@@ -29,7 +29,12 @@ from studio.views.figures_text import (
 if TYPE_CHECKING:
     import pandas as pd
 
-_ANSWER_STYLES = {"meets": "green", "fails": "red", "undecided": "yellow"}
+_ANSWER_STYLES = {
+    "meets": "green",
+    "fails": "red",
+    "undecided": "yellow",
+    "misses_anyway": "magenta",
+}
 
 
 def answer_console() -> Console:

@@ -1,21 +1,18 @@
 """The figures of a candidate that objectives limit, each with its limit: for every screen and report.
 
-A figure and the limit beside it are of one quantity, counted per rollout. As for the verdict, the share
-of runs in which the limit holds decides whether it holds.
+A figure and the limit beside it are of one quantity, counted per rollout. The verdict says whether the
+limit holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from simulation.study.compare import HIGHER_IS_BETTER
-from simulation.study.statistics import Answer, answer_of
 
 if TYPE_CHECKING:
-    from executor.plan.model import Interval
+    from executor.plan.model import Answer, Interval
     from simulation.scenario.model import Objectives
     from simulation.study.compare import CandidateResult
 
@@ -28,8 +25,7 @@ class Fact:
         metric: The quantity's name in `simulation.results.run_result.METRICS`, the one that the objective judges.
         figure: The mean over the runs (one value per run), with the range of single runs.
         limit: The objective; None where none is set.
-        answer: Says whether the limit holds in the share of runs that the scenario asks for; None
-            without a limit.
+        answer: The verdict on this objective; None without a limit.
     """
 
     metric: str
@@ -69,12 +65,13 @@ class Facts:
         return {fact.metric: fact for fact in (self.duration, self.pool, self.p99, self.lost)}
 
 
-_LIMIT_OF: dict[str, Callable[[Objectives], float | None]] = {
-    "duration": attrgetter("duration"),
-    "pool": attrgetter("lowest_in_pool"),
-    "p99": attrgetter("latency_p99"),
-    "lost": attrgetter("error_fraction"),
+_OBJECTIVE_OF = {
+    "duration": "duration",
+    "pool": "lowest_in_pool",
+    "p99": "latency_p99",
+    "lost": "error_fraction",
 }
+"""The key in `objectives` that limits each fact."""
 
 
 def facts(result: CandidateResult, objectives: Objectives) -> Facts:
@@ -93,21 +90,18 @@ def facts(result: CandidateResult, objectives: Objectives) -> Facts:
     }
     return Facts(
         **{
-            key: _fact(result, metric, _LIMIT_OF[key](objectives), objectives)
+            key: _fact(result, metric, _OBJECTIVE_OF[key], getattr(objectives, _OBJECTIVE_OF[key]))
             for key, metric in metrics.items()
         }
     )
 
 
-def _fact(
-    result: CandidateResult, metric: str, limit: float | None, objectives: Objectives
-) -> Fact:
+def _fact(result: CandidateResult, metric: str, objective: str, limit: float | None) -> Fact:
     figure = result.metrics[metric]
     if limit is None or figure.mean is None:
         return Fact(metric, figure, limit, None)
-    holds = [is_within(metric, run.metrics[metric], limit) is not False for run in result.runs]
-    asked = (objectives.in_runs, objectives.confidence)
-    return Fact(metric, figure, limit, answer_of(sum(holds), len(holds), *asked))
+    answers = {one.key: one.answer for one in result.verdict.objectives}
+    return Fact(metric, figure, limit, answers.get(objective))
 
 
 def is_within(metric: str, value: float | None, limit: float | None) -> bool | None:

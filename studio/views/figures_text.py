@@ -22,7 +22,15 @@ Line = tuple[str, str]
 NOTHING = "–"
 """The text for a figure that does not exist."""
 
-ANSWER_GLYPHS = {"meets": "✓", "fails": "✗", "undecided": "?"}
+ANSWER_GLYPHS = {"meets": "✓", "fails": "✗", "undecided": "?", "misses_anyway": "≠"}
+
+ANSWER_WORDS = {
+    "meets": "meets",
+    "fails": "fails",
+    "undecided": "undecided",
+    "misses_anyway": "misses anyway",
+}
+"""The words for each answer of a verdict."""
 
 TABLE_HEADINGS = (
     "window",
@@ -229,7 +237,10 @@ def verdict_text(result: CandidateResult) -> str:
     glyph, runs = ANSWER_GLYPHS[verdict.answer], verdict.runs_meeting
     if verdict.answer == "fails":
         runs = verdict.runs - verdict.runs_meeting
-    words = "undecided, meets" if verdict.answer == "undecided" else verdict.answer
+    words = ANSWER_WORDS[verdict.answer]
+    if verdict.answer == "misses_anyway":
+        return f"{glyph} {words}"
+    words = "undecided, meets" if verdict.answer == "undecided" else words
     return f"{glyph} {words} in {runs} of {verdict.runs}"
 
 
@@ -334,6 +345,11 @@ def sentence_of(name: str, verdict: Verdict) -> str:
         return f"{name} meets every objective in {runs}"
     if verdict.answer == "undecided":
         return f"{name} is undecided: it meets every objective in {runs}"
+    if verdict.answer == "misses_anyway":
+        missed = ", ".join(verdict.missed_anyway())
+        return (
+            f"{name} breaks nothing in {runs}, but misses anyway, even without a rollout: {missed}"
+        )
     few = f"only {runs}" if verdict.runs_meeting else f"none of {verdict.runs} runs"
     return f"{name} fails: it meets every objective in {few}"
 

@@ -35,7 +35,7 @@ class Theme:
         draining: Undecided verdicts, and instances that drain.
         so_far: Progress of a cell whose verdict is not decided yet.
         out: Instances that are stopped, deployed or verified.
-        starting: Instances that start or return.
+        starting: Verdicts that miss anyway, and instances that start or return.
         failed: Limits, failures.
         meets_ground: Ground of a verdict that meets.
         meets_text: Text of a verdict that meets.
@@ -77,7 +77,11 @@ class Theme:
 
     def answer_mark(self, answer: str) -> str:
         """Return the colour of a verdict's mark in charts and tables."""
-        return {"meets": self.new_version, "fails": self.failed}.get(answer, self.draining)
+        return {
+            "meets": self.new_version,
+            "fails": self.failed,
+            "misses_anyway": self.starting,
+        }.get(answer, self.draining)
 
 
 LIGHT = Theme(

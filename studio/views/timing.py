@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from executor.base.errors import BadInput
+from executor.plan.model import Answer
 from simulation.estimates.estimate import estimate
 from simulation.results.run_result import RunResult
 from simulation.run import traffic_around
@@ -25,9 +26,10 @@ from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.scenario.units import Floats
 from simulation.study.case import Case, cases_of, frame_of_cases
 from simulation.study.cells import Cell, run_cells
+from simulation.study.judging.figures import JudgedRun, read_run
 from simulation.study.statistics import FIRST_LOOK, answer_so_far
-from simulation.study.verdict import Breach, breach_text, broken_objectives
-from studio.views.figures_text import count_text, duration_text, latency_text
+from simulation.study.verdict import Breach, breach_text, verdict_of
+from studio.views.figures_text import ANSWER_WORDS, count_text, duration_text, latency_text
 from studio.views.sentences import estimate_answer
 
 _STEPS_S = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0)
@@ -37,7 +39,7 @@ _WEEK_STEP_S = 4 * 3600.0
 _ROUNDS = (1, 3, FIRST_LOOK)
 """Number of runs of every cell after each round; no cell gets more before all have as many."""
 
-ANSWERS = ("meets", "fails", "undecided", "", "out")
+ANSWERS = ("meets", "fails", "undecided", "misses_anyway", "", "out")
 """The answers for a cell; empty while nothing is known, ``out`` where nothing can be simulated."""
 
 
@@ -70,8 +72,8 @@ class CellFigures:
 
     @property
     def is_confirmed(self) -> bool:
-        """Return whether runs have shown that the cell meets or fails; only then it has ✓ or ✗."""
-        return self.runs > 0 and self.answer in ("meets", "fails")
+        """Return whether runs have shown the cell's answer; only then it has ✓, ✗ or ≠."""
+        return self.runs > 0 and self.answer in ("meets", "fails", "misses_anyway")
 
     @property
     def is_open(self) -> bool:
@@ -90,7 +92,7 @@ class CellFigures:
         if self.answer == "out":
             return f"left out: {self.why}"
         if self.runs:
-            answer = "so far" if self.is_open else self.answer
+            answer = "so far" if self.is_open else ANSWER_WORDS[self.answer]
             text = f"{answer}: meets every objective in {self.meeting} of {self.runs} runs"
             if self.is_open:
                 text += f", {self.planned} decide"
@@ -340,16 +342,21 @@ def estimate_cell(
 class _Tally:
     """The sums over the runs of a cell so far."""
 
+    scenario: Scenario
+    judged: list[JudgedRun] = field(default_factory=list)
     meeting: int = 0
-    runs: int = 0
     reasons: Counter[Breach] = field(default_factory=Counter)
     sums: dict[str, list[float]] = field(default_factory=dict)
 
-    def add(self, scenario: Scenario, run: RunResult) -> None:
-        broken = broken_objectives(scenario, run)
-        self.runs += 1
-        self.meeting += not broken
-        self.reasons.update(broken)
+    @property
+    def runs(self) -> int:
+        return len(self.judged)
+
+    def add(self, run: RunResult) -> None:
+        judged = read_run(self.scenario, run)
+        self.judged.append(judged)
+        self.meeting += judged.is_good
+        self.reasons.update(judged.breaches)
         for name in ("rollout_duration_s", "rollout_latency_p99_s"):
             value = run.metrics[name]
             if value is not None:
@@ -361,8 +368,11 @@ class _Tally:
             return sum(values) / len(values) if values else None
 
         commonest = self.reasons.most_common(1)
+        answer: Answer = answer_so_far(self.meeting, self.runs, planned, share, confidence)
+        if self.runs == planned:
+            answer = verdict_of(self.scenario, self.judged).answer
         return CellFigures(
-            answer_so_far(self.meeting, self.runs, planned, share, confidence),
+            answer,
             f"{breach_text(commonest[0][0])} in {commonest[0][1]} of {self.runs} runs"
             if commonest
             else "",
@@ -402,7 +412,11 @@ def simulate_cells(
     most = grid.scenario.replications
     limits = (objectives.in_runs, objectives.confidence, most)
     places = {case: number for number, case in enumerate(grid.cases)}
-    tallies = {number: _Tally() for number in places.values() if known[number].answer != "out"}
+    tallies = {
+        number: _Tally(case.scenario)
+        for case, number in places.items()
+        if known[number].answer != "out"
+    }
     undecided = coarse_first(grid, tallies)
     rounds = sorted({min(count, most) for count in (*_ROUNDS, most)})
     done, total = 0, len(undecided) * min(FIRST_LOOK, most)
@@ -417,7 +431,7 @@ def simulate_cells(
         for cell, run in simulate(cells, frame):
             number = places[cell.case]
             tally = tallies[number]
-            tally.add(cell.case.scenario, run)
+            tally.add(run)
             done += 1
             yield number, tally.figures(*limits), (done, max(done, total))
         if until >= FIRST_LOOK:
@@ -432,6 +446,7 @@ _STANDINGS = {
     "meets": "meets",
     "fails": "fails",
     "undecided": "is undecided",
+    "misses_anyway": "misses anyway",
     "so far": "is not decided yet",
     "should meet": "should meet",
     "should fail": "should fail",

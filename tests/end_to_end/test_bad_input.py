@@ -368,6 +368,56 @@ CASES = [
         "shop.yaml:18: objectives.classes.all.failed_requests: -1: must be at least 0",
     ),
     case(
+        "fewer failed requests than none",
+        "validate shop.yaml",
+        shop("error_fraction: 1%", "failed_requests: -1"),
+        "shop.yaml:18: objectives.failed_requests: -1: must be at least 0",
+    ),
+    case(
+        "a margin of more than the limit",
+        "validate shop.yaml",
+        shop("error_fraction: 1%", "margin: 101%"),
+        "shop.yaml:18: objectives.margin: 101%: a share must lie between 0% and 100%",
+    ),
+    case(
+        "a way to judge that does not exist",
+        "validate shop.yaml",
+        shop("error_fraction: 1%", "judge: absolut"),
+        "shop.yaml:18: objectives.judge: absolut: must be rollout or absolute (nearest: absolute)",
+    ),
+    case(
+        "a margin where nothing is compared",
+        "validate shop.yaml",
+        shop("error_fraction: 1%", "judge: absolute\n  margin: 10%"),
+        "shop.yaml:19: objectives.margin: 10%: must not be given with judge: absolute, which compares with "
+        "nothing",
+    ),
+    case(
+        "a limit of a class that the traffic does not have",
+        "validate shop.yaml",
+        {
+            "shop.yaml": SHOP.replace(
+                "  rate: 40/s\n", "  rate: 40/s\n  classes: {page: {share: 20%}, image: {}}\n"
+            ).replace("error_fraction: 1%", "classes: {pag: {latency_p99: 1s}}")
+        },
+        "shop.yaml:19: objectives.classes.pag: pag: is no class of the traffic; they are page, image "
+        "(nearest: page)",
+    ),
+    case(
+        "a limit that a class cannot have",
+        "validate shop.yaml",
+        shop("error_fraction: 1%", "classes: {all: {duration: 1s}}"),
+        "shop.yaml:18: objectives.classes.all.duration: 1s: unknown key (known here: error_fraction, "
+        "failed_requests, latency_p99)",
+    ),
+    case(
+        "an objective accepted that the scenario does not have",
+        "plan shop.yaml --accept-missing latency_p9 -o plan.json",
+        GOOD,
+        "--accept-missing latency_p9: must be an objective of the scenario on its requests, which are: "
+        "error_fraction, latency_p99 (nearest: latency_p99)",
+    ),
+    case(
         "window larger than the fleet",
         "validate shop.yaml",
         shop("window: 2", "window: 9"),

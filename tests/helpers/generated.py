@@ -347,8 +347,12 @@ def scenarios(draw: st.DrawFn, *, steady: bool = False, known: bool = False) -> 
             "most_instances": pick(draw, 3, 30),
             "failed_instances": pick(draw, 0, 2),
             "cut_connections": pick(draw, "none", 0, 3, "5%"),
+            "failed_requests": pick(draw, 0, 20),
             "over": pick(draw, "rollout", "rollout", "7s", "1m"),
             "classes": pick(draw, {}, *map(_class_limits, traffic["classes"].items())),
+            **pick(
+                draw, {"judge": "absolute"}, {"judge": "rollout", "margin": pick(draw, 0, "10%")}
+            ),
         },
     }
     if not steady:

@@ -116,6 +116,25 @@ def prediction(
     }
 
 
+def missing_anyway(*names: str, class_name: str = "") -> dict[str, Any]:
+    """Return the prediction of sixty runs that break nothing, and miss these objectives without a rollout too."""
+    objectives = [
+        {
+            "name": name,
+            "answer": "misses_anyway",
+            "limit": 4.0,
+            "rollout": 4.7,
+            "control": 4.6,
+            "runs_breaking": 0,
+            "control_runs_beyond": 60,
+            "cause": "fleet",
+            "class_name": class_name,
+        }
+        for name in names or ("latency_p99",)
+    ]
+    return prediction(answer="misses_anyway", objectives=objectives)
+
+
 def evidence(**confirmation: Any) -> dict[str, Any]:
     """Return the evidence of a search for the example, with these changes of its confirmation."""
     settings = {"window": 2, "advance": "sliding", "drain_timeout_s": 30.0, "start": "00:00:00"}

@@ -42,7 +42,7 @@ _Index = QModelIndex | QPersistentModelIndex
 
 HEADINGS = ("", "run", "window", "drain", "min", "fewest", "p99", "failed", "seed", "verdict")
 _TIPS = {
-    "": "✓ meets the objectives, ✗ fails, ? undecided",
+    "": "✓ meets the objectives, ✗ fails, ? undecided, ≠ misses an objective even without a rollout",
     "run": "Name of the run; F2 renames it. The box shows the run in Compare.",
     "window": "Instances that are out at once",
     "drain": "Drain timeout",
@@ -53,7 +53,7 @@ _TIPS = {
     "seed": "Random seed of the runs",
     "verdict": "Whether the objectives hold, and in how many runs",
 }
-_LEGEND = "☑\u00a0shows\u00a0in\u00a0Compare   ✓\u00a0meets   ?\u00a0undecided   ✗\u00a0fails"
+_LEGEND = "☑\u00a0shows\u00a0in\u00a0Compare   ✓\u00a0meets   ?\u00a0undecided   ≠\u00a0misses\u00a0anyway   ✗\u00a0fails"
 """A no-break space keeps each sign beside its word."""
 _MARK, _NAME, _VERDICT = 0, 1, len(HEADINGS) - 1
 _NARROW = ("", "run", "min", "p99")

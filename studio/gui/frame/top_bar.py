@@ -91,7 +91,11 @@ def plan_state(document: Document, jobs: Jobs) -> tuple[bool, str]:
     verdict = run.result.verdict
     if verdict.answer != "meets":
         reasons = "; ".join(verdict.reasons)
-        state = "fails its objectives" if verdict.answer == "fails" else "is undecided"
+        state = {
+            "fails": "fails its objectives",
+            "undecided": "is undecided",
+            "misses_anyway": "misses an objective even without a rollout",
+        }[verdict.answer]
         return False, f"{run.name} {state}, so it cannot become a plan: {reasons}"
     return True, f"See {run.name.lower()} as a plan for the executor"
 

@@ -36,7 +36,7 @@ _GLYPH_PX = 9
 
 _LEGEND = (
     ("meets", "meets"), ("fails", "fails"), (None, "so far"), ("undecided", "undecided"),
-    ("out", "left out"),
+    ("misses_anyway", "misses anyway"), ("out", "left out"),
 )  # fmt: skip
 """The answers with their words; None for a cell whose runs are incomplete, filled from below."""
 

@@ -16,7 +16,7 @@ from executor.base.errors import BadInput, Refused, RollcastError
 from executor.plan.model import STEPS, Gate, Plan, Step, Wave
 from executor.plan.rules import broken_rules, checks
 from executor.plan.waves import canary_waves, waves_for
-from tests.helpers.plans import SCENARIO, evidence, example_plan, prediction
+from tests.helpers.plans import SCENARIO, evidence, example_plan, missing_anyway, prediction
 
 NAMES = [f"checkout-{number}" for number in range(1, 7)]
 DEADLINES_S = {str(step): 40.0 if step is Step.TAKE_OUT else 15.0 for step in STEPS}
@@ -71,6 +71,13 @@ SOUND = [
     pytest.param({"scenario": without_objectives()}, id="95 % of runs by default"),
     pytest.param({"prediction": prediction(lower_bound=0.95)}, id="lower bound on the edge"),
     pytest.param({"evidence": evidence()}, id="what a search confirmed"),
+    pytest.param(
+        {
+            "prediction": missing_anyway("error_fraction", "latency_p99", class_name="page"),
+            "accepted_missing": ["classes.page.latency_p99", "classes.page.error_fraction"],
+        },
+        id="missed anyway and accepted",
+    ),
     pytest.param(
         {"prediction": prediction(figure={"low": None, "high": None})}, id="no interval of one run"
     ),
@@ -198,6 +205,30 @@ BROKEN = [
     ),
     pytest.param(
         {"prediction": prediction(answer="fails")}, "verdict (fails) must be meets", id="fails"
+    ),
+    pytest.param(
+        {"prediction": missing_anyway()},
+        "objective latency_p99 is missed even without a rollout, it must be in accepted_missing",
+        id="missed anyway, not accepted",
+    ),
+    pytest.param(
+        {
+            "prediction": missing_anyway("error_fraction", "latency_p99"),
+            "accepted_missing": ["error_fraction"],
+        },
+        "objective latency_p99 is missed even without a rollout, it must be in accepted_missing",
+        id="missed anyway, one of two accepted",
+    ),
+    pytest.param(
+        {"prediction": missing_anyway(class_name="page"), "accepted_missing": ["latency_p99"]},
+        "objective classes.page.latency_p99 is missed even without a rollout, it must be in "
+        "accepted_missing",
+        id="missed anyway by a class, accepted for all",
+    ),
+    pytest.param(
+        {"prediction": prediction(answer="misses_anyway"), "accepted_missing": ["latency_p99"]},
+        "verdict (misses_anyway) must name an objective that is missed",
+        id="missed anyway, and nothing is",
     ),
     pytest.param(
         {"prediction": prediction(lower_bound=0.9499)},

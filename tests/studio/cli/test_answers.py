@@ -74,6 +74,21 @@ def in_python(*windows: int) -> Comparison:
     return compare(scenario, cases, list(run_rows(scenario, cases, Execution(jobs=1))))
 
 
+OBJECTIVE = {
+    *(
+        "name",
+        "answer",
+        "limit",
+        "rollout",
+        "control",
+        "runs_breaking",
+        "control_runs_beyond",
+        "cause",
+    ),
+    "class_name",
+}
+
+
 def test_simulate_prints_one_object_of_the_stated_shape(rollcast: CommandLine) -> None:
     answer = rollcast("simulate", "shop.yaml", "--json", *ONE)
     assert (answer.code, answer.err) == (0, "")
@@ -96,6 +111,13 @@ def test_simulate_prints_one_object_of_the_stated_shape(rollcast: CommandLine) -
     assert data["metrics"].keys() == METRICS
     assert all(figure.keys() == FIGURES for figure in data["metrics"].values())
     assert data["ended"] == {"done": 4, "halted": 0, "rolled_back": 0, "horizon": 0}
+    objectives = data["verdict"].pop("objectives")
+    assert {one["name"]: (one["answer"], one["limit"]) for one in objectives} == {
+        "ends_well": ("meets", None),
+        "error_fraction": ("meets", 0.01),
+        "latency_p99": ("meets", 2.0),
+    }
+    assert all(one.keys() == OBJECTIVE for one in objectives)
     assert data["verdict"] == {
         "answer": "meets",
         "runs_meeting": 4,

@@ -36,7 +36,9 @@ def compared(text: str, *windows: int) -> Comparison:
 def with_metrics(comparison: Comparison, index: int, **values: float) -> CandidateResult:
     """A candidate whose every run has other figures, judged anew."""
     result = comparison.candidates[index]
-    runs = tuple(replace(run, metrics={**run.metrics, **values}) for run in result.runs)
+    runs = tuple(
+        replace(run, metrics={**run.metrics, **values}, stretches=()) for run in result.runs
+    )
     return candidate_result(result.case, runs)
 
 
@@ -65,7 +67,7 @@ def test_requests_lost_without_a_limit_is_the_same_quantity() -> None:
 def test_every_figure_is_what_the_verdict_judges(text: str) -> None:
     """Each limit is put between two runs' figures: the facts and the verdict count the same runs."""
     comparison = compared(text)
-    scenario, result = comparison.scenario, comparison.candidates[0]
+    scenario, result = comparison.scenario, with_metrics(comparison, 0)
     told = facts(result, scenario.objectives)
     names = {"latency_p99": told.p99, "error_fraction": told.lost, "duration": told.duration}
     judged = 0
@@ -78,10 +80,9 @@ def test_every_figure_is_what_the_verdict_judges(text: str) -> None:
         objectives = scenario.objectives.model_copy(update={**only, key: limit})
         asked = scenario.model_copy(update={"objectives": objectives})
         broken = [bool(broken_objectives(asked, run)) for run in result.runs]
-        again = next(
-            one for one in facts(result, objectives).by_metric.values() if one.metric == fact.metric
-        )
-        verdict = candidate_result(replace(result.case, scenario=asked), result.runs).verdict
+        again_judged = candidate_result(replace(result.case, scenario=asked), result.runs)
+        again = facts(again_judged, objectives).by_metric[fact.metric]
+        verdict = again_judged.verdict
         assert (again.answer, sum(broken)) == (verdict.answer, verdict.runs - verdict.runs_meeting)
         judged += 1
     assert judged >= 1
@@ -93,7 +94,8 @@ def test_a_card_is_not_green_while_its_limit_breaks_in_too_many_runs() -> None:
     runs = comparison.candidates[0].runs
 
     def with_p99(run: RunResult, p99_s: float) -> RunResult:
-        return replace(run, metrics={**run.metrics, "rollout_latency_p99_s": p99_s})
+        metrics = {**run.metrics, "rollout_latency_p99_s": p99_s}
+        return replace(run, metrics=metrics, stretches=())
 
     mixed = tuple(with_p99(run, 2.1 if k % 2 else 0.3) for k, run in enumerate(runs * 5))
     result = candidate_result(comparison.candidates[0].case, mixed)

@@ -1,0 +1,1 @@
+"""How a verdict is reached: the objectives' figures in each run, the rules, the words."""
