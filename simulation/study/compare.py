@@ -123,8 +123,8 @@ class Comparison:
         candidates: The results, in the order of the cases.
         baseline: Index of the candidate that differences are taken to: the first.
         differences: Differences to the baseline for each candidate, by metric.
-        front: Indices of the candidates that no other candidate beats in both duration and p99, by
-            duration.
+        front: Indices of the candidates that do not fail and that no other such candidate beats in both
+            duration and p99, by duration.
         chosen: Index of the fastest candidate that meets the objectives; None when none does.
     """
 
@@ -248,6 +248,9 @@ HIGHER_IS_BETTER = frozenset({"lowest_in_pool_count", "lowest_capacity_fraction"
 def front_of(results: Sequence[CandidateResult], risk: str = _RISK) -> tuple[int, ...]:
     """Return the indices of candidates that no other beats in both duration and risk, by duration.
 
+    A candidate that fails is not on the front and beats no other: one that loses 85 % of its requests
+    often answers the rest quickly.
+
     Args:
         results: The candidates.
         risk: The metric that is the risk.
@@ -256,7 +259,7 @@ def front_of(results: Sequence[CandidateResult], risk: str = _RISK) -> tuple[int
     points = []
     for index, result in enumerate(results):
         duration, value = result.metrics[_DURATION].mean, result.metrics[risk].mean
-        if duration is not None and value is not None:
+        if result.verdict.answer != "fails" and duration is not None and value is not None:
             points.append((duration, sign * value, index))
     front: list[int] = []
     lowest_risk = np.inf

@@ -154,6 +154,11 @@ def instances_text(count: int) -> str:
     return f"{count:,} instance{'' if count == 1 else 's'}"
 
 
+def services_text(count: int) -> str:
+    """Return a count with its noun: ``1 service``, ``3 services``."""
+    return f"{count:,} service{'' if count == 1 else 's'}"
+
+
 def percent_text(fraction: float | None) -> str:
     """Return a share in percent: ``87 %``, ``0.12 %``, ``0 %``."""
     if fraction is None:

@@ -9,6 +9,7 @@ from operator import attrgetter
 from simulation.results.run_result import Ending
 from simulation.scenario.model import Objectives
 from simulation.study.compare import HIGHER_IS_BETTER, CandidateResult, Comparison, front_of
+from studio.views.candidate.endings import stops_text
 from studio.views.facts import Facts, facts, is_within
 from studio.views.figures_text import (
     count_text,
@@ -161,7 +162,7 @@ def why_empty(comparison: Comparison) -> str:
     """Return the reason why no candidate has a point."""
     if any(result.ended[Ending.DONE] for result in comparison.candidates):
         return "No request came while a rollout went on"
-    return "No candidate has ended its rollout"
+    return f"No rollout has come to its end: it {stops_text(comparison.candidates)}"
 
 
 def holding_front(comparison: Comparison, risk: Risk) -> tuple[int, ...]:
