@@ -126,6 +126,7 @@ class Comparison:
         front: Indices of the candidates that do not fail and that no other such candidate beats in both
             duration and p99, by duration.
         chosen: Index of the fastest candidate that meets the objectives; None when none does.
+        control: The results without a rollout, one for each start; empty where there is no control.
     """
 
     scenario: Scenario
@@ -134,6 +135,7 @@ class Comparison:
     differences: tuple[dict[str, Difference], ...]
     front: tuple[int, ...]
     chosen: int | None
+    control: tuple[CandidateResult, ...] = ()
 
     def candidate_json(self, index: int) -> dict[str, Any]:
         """Return one candidate as ``simulate --json`` prints it."""
@@ -181,6 +183,11 @@ class Comparison:
             "chosen": self.chosen,
             "notes": notes_json(self.notes()),
         }
+
+    def control_of(self, result: CandidateResult) -> CandidateResult | None:
+        """Return the control of a candidate's start; None where there is none."""
+        start = result.candidate.start
+        return next((one for one in self.control if one.candidate.start == start), None)
 
     def notes(self) -> tuple[Note, ...]:
         """Return what there is to know of the scenario beside its figures."""

@@ -16,6 +16,7 @@ from executor.base.extras import require_extra
 from simulation.study.compare import Comparison
 from simulation.study.rows import Row
 from studio.views.figures_text import (
+    MISSES_ANYWAY,
     TABLE_HEADINGS,
     between_text,
     candidate_name,
@@ -28,7 +29,7 @@ from studio.views.figures_text import (
 if TYPE_CHECKING:
     import pandas as pd
 
-_ANSWER_STYLES = {"meets": "green", "fails": "red", "undecided": "yellow"}
+_ANSWER_STYLES = {"meets": "green", "fails": "red", "undecided": "yellow", MISSES_ANYWAY: "magenta"}
 
 
 def answer_console() -> Console:

@@ -18,7 +18,9 @@ from simulation.study.compare import Comparison
 from simulation.study.statistics import Difference
 from studio.charts.of_comparison import MOST_ROWS, comparison_figures
 from studio.reports.html_page import Banner, Table, render_page, svg_of_figure
+from studio.views.candidate.control import control_figure, control_row
 from studio.views.figures_text import (
+    NOTHING,
     TABLE_HEADINGS,
     candidate_name,
     difference_texts,
@@ -75,6 +77,7 @@ def comparison_report(
         candidates=_candidates(comparison),
         baseline=candidate_name(comparison, comparison.baseline, begins_sentence=False),
         differences=_differences(comparison) if len(comparison.candidates) > 1 else None,
+        control_differences=_control_differences(comparison),
         not_all_instances=_not_all_instances(scenario),
         losses_heading=LOSSES_HEADING,
         losses=None if lost is None else Table(lost.headings, lost.rows),
@@ -112,10 +115,30 @@ def _not_all_instances(scenario: Scenario) -> str:
 def _candidates(comparison: Comparison) -> Table:
     shown = shown_columns(comparison.candidates)
     rows = [table_row(result) for result in comparison.candidates]
+    rows += [control_row(result) for result in comparison.control]
     return Table(
         [TABLE_HEADINGS[column] for column in shown],
         [[row[column] for column in shown] for row in rows],
     )
+
+
+def _control_differences(comparison: Comparison) -> Table | None:
+    """Return what each candidate adds to the same interval without a rollout; None without a control."""
+    names = ("rollout_latency_p99_s", "rollout_error_fraction", "failed_requests")
+    figures = [[control_figure(result, name) for name in names] for result in comparison.candidates]
+    if not any(figure for row in figures for figure in row):
+        return None
+    rows = [
+        [
+            candidate_name(comparison, index),
+            *(
+                NOTHING if figure is None else _in_two_lines(figure.metric, figure.difference)
+                for figure in row
+            ),
+        ]
+        for index, row in enumerate(figures)
+    ]
+    return Table(["", "p99", "errors", "failed requests"], rows)
 
 
 def _differences(comparison: Comparison) -> Table:

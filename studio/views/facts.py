@@ -1,7 +1,7 @@
 """The figures of a candidate that objectives limit, each with its limit: for every screen and report.
 
-A figure and the limit beside it are of one quantity, counted per rollout. As for the verdict, the share
-of runs in which the limit holds decides whether it holds.
+A figure and the limit beside it are of one quantity, counted per rollout. The verdict's answer
+for the objective says whether it holds; else, as for the verdict, the share of runs in which it holds.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from simulation.study.compare import HIGHER_IS_BETTER
 from simulation.study.statistics import Answer, answer_of
 
 if TYPE_CHECKING:
-    from executor.plan.model import Interval
+    from executor.plan.model import Interval, Verdict
     from simulation.scenario.model import Objectives
     from simulation.study.compare import CandidateResult
 
@@ -35,18 +35,28 @@ class Fact:
     metric: str
     figure: Interval
     limit: float | None
-    answer: Answer | None
+    answer: Answer | Literal["misses_anyway"] | None
+
+    @property
+    def is_missed_anyway(self) -> bool:
+        """Return whether the fleet misses the limit without a rollout, too."""
+        return self.answer == "misses_anyway"
+
+    @property
+    def is_broken(self) -> bool:
+        """Return whether the limit does not hold, be it by the rollout or anyway."""
+        return self.is_missed_anyway or self.is_within is False
 
     @property
     def is_within(self) -> bool | None:
-        """Return whether the limit is shown to hold or to break; None where neither is shown.
+        """Return whether the limit is shown to hold or to break; None where neither is shown, or it is missed anyway.
 
         While the answer is undecided, a mean beyond the limit counts as breaking it: with 85 % of the
         requests lost nobody needs more runs to see that.
         """
         if self.answer == "undecided":
             return None if is_within(self.metric, self.figure.mean, self.limit) else False
-        return None if self.answer is None else self.answer == "meets"
+        return None if self.answer in (None, "misses_anyway") else self.answer == "meets"
 
 
 @dataclass(frozen=True)
@@ -61,7 +71,7 @@ class Facts:
     @property
     def breaks_a_limit(self) -> bool:
         """Return whether any quantity breaks its limit."""
-        return any(fact.is_within is False for fact in self.by_metric.values())
+        return any(fact.is_broken for fact in self.by_metric.values())
 
     @property
     def by_metric(self) -> dict[str, Fact]:
@@ -75,6 +85,23 @@ _LIMIT_OF: dict[str, Callable[[Objectives], float | None]] = {
     "p99": attrgetter("latency_p99"),
     "lost": attrgetter("error_fraction"),
 }
+
+_OBJECTIVE_OF = {
+    "rollout_duration_s": "duration",
+    "lowest_in_pool_count": "lowest_in_pool",
+    "latency_p99_s": "latency_p99",
+    "rollout_latency_p99_s": "latency_p99",
+    "error_fraction": "error_fraction",
+    "rollout_error_fraction": "error_fraction",
+    "failed_requests": "failed_requests",
+}
+"""The name of the objective that limits each metric."""
+
+
+def objective_answers(verdict: Verdict) -> dict[str, Any]:
+    """Return the answer of each objective on all requests by its name; empty where the verdict has only one answer."""
+    objectives = getattr(verdict, "objectives", ())
+    return {one.name: one.answer for one in objectives if not one.class_name}
 
 
 def facts(result: CandidateResult, objectives: Objectives) -> Facts:
@@ -91,21 +118,29 @@ def facts(result: CandidateResult, objectives: Objectives) -> Facts:
         "p99": f"{prefix}latency_p99_s",
         "lost": f"{prefix}error_fraction",
     }
+    limits = {key: limit(objectives) for key, limit in _LIMIT_OF.items()}
+    most_failed = getattr(objectives, "failed_requests", None)
+    if most_failed is not None:  # the count is limited, so the figure is a count
+        metrics["lost"], limits["lost"] = "failed_requests", most_failed
     return Facts(
-        **{
-            key: _fact(result, metric, _LIMIT_OF[key](objectives), objectives)
-            for key, metric in metrics.items()
-        }
+        **{key: _fact(result, metric, limits[key], objectives) for key, metric in metrics.items()}
     )
 
 
 def _fact(
     result: CandidateResult, metric: str, limit: float | None, objectives: Objectives
 ) -> Fact:
-    figure = result.metrics[metric]
+    is_count = (
+        metric == "failed_requests"
+    )  # of a rollout and its settling, not of the common interval
+    figure = (result.alone if is_count else result.metrics)[metric]
     if limit is None or figure.mean is None:
         return Fact(metric, figure, limit, None)
-    holds = [is_within(metric, run.metrics[metric], limit) is not False for run in result.runs]
+    judged = objective_answers(result.verdict).get(_OBJECTIVE_OF[metric])
+    if judged is not None:
+        return Fact(metric, figure, limit, judged)
+    values = [(run.alone if is_count else run.metrics)[metric] for run in result.runs]
+    holds = [is_within(metric, value, limit) is not False for value in values]
     asked = (objectives.in_runs, objectives.confidence)
     return Fact(metric, figure, limit, answer_of(sum(holds), len(holds), *asked))
 

@@ -22,7 +22,26 @@ Line = tuple[str, str]
 NOTHING = "–"
 """The text for a figure that does not exist."""
 
-ANSWER_GLYPHS = {"meets": "✓", "fails": "✗", "undecided": "?"}
+MISSES_ANYWAY: str = "misses_anyway"
+"""The answer for a candidate of a fleet that misses an objective without a rollout, too."""
+
+ANSWER_GLYPHS = {"meets": "✓", "fails": "✗", "undecided": "?", MISSES_ANYWAY: "◇"}
+
+ANSWER_WORDS = {
+    "meets": "meets",
+    "fails": "fails",
+    "undecided": "undecided",
+    MISSES_ANYWAY: "misses anyway",
+}
+"""Each answer in a word or two, beside its glyph."""
+
+ANSWER_TIPS = {
+    "meets": "every objective holds in enough runs",
+    "fails": "the rollout breaks an objective in too many runs",
+    "undecided": "the runs show neither",
+    MISSES_ANYWAY: "the fleet misses an objective without a rollout, too",
+}
+"""Each answer explained."""
 
 TABLE_HEADINGS = (
     "window",
@@ -231,6 +250,8 @@ def range_text(name: str, figure: Interval) -> str:
 def verdict_text(result: CandidateResult) -> str:
     """Return a verdict in short: ``✓ meets in 60 of 60``; ``✗ fails in 58 of 60`` counts the runs that fail."""
     verdict = result.verdict
+    if verdict.answer == MISSES_ANYWAY:
+        return f"{ANSWER_GLYPHS[MISSES_ANYWAY]} {ANSWER_WORDS[MISSES_ANYWAY]}"
     glyph, runs = ANSWER_GLYPHS[verdict.answer], verdict.runs_meeting
     if verdict.answer == "fails":
         runs = verdict.runs - verdict.runs_meeting
@@ -323,6 +344,8 @@ def sentence_of(name: str, verdict: Verdict) -> str:
         return f"{name} meets every objective in {runs}"
     if verdict.answer == "undecided":
         return f"{name} is undecided: it meets every objective in {runs}"
+    if verdict.answer == MISSES_ANYWAY:
+        return f"{name} misses an objective anyway: so does the fleet without a rollout"
     few = f"only {runs}" if verdict.runs_meeting else f"none of {verdict.runs} runs"
     return f"{name} fails: it meets every objective in {few}"
 

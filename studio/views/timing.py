@@ -26,7 +26,13 @@ from simulation.study.case import Case, cases_of, frame_of_cases
 from simulation.study.cells import Cell, run_cells
 from simulation.study.statistics import FIRST_LOOK, answer_so_far
 from simulation.study.verdict import Breach, breach_text, broken_objectives
-from studio.views.figures_text import count_text, duration_text, latency_text
+from studio.views.figures_text import (
+    ANSWER_WORDS,
+    MISSES_ANYWAY,
+    count_text,
+    duration_text,
+    latency_text,
+)
 from studio.views.sentences import estimate_answer
 
 _STEPS_S = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0)
@@ -34,7 +40,7 @@ _MOST_STARTS = 48
 _ROUNDS = (1, 3, FIRST_LOOK)
 """Number of runs of every cell after each round; no cell gets more before all have as many."""
 
-ANSWERS = ("meets", "fails", "undecided", "", "out")
+ANSWERS = ("meets", "fails", "undecided", MISSES_ANYWAY, "", "out")
 """The answers for a cell; empty while nothing is known, ``out`` where nothing can be simulated."""
 
 
@@ -67,8 +73,8 @@ class CellFigures:
 
     @property
     def is_confirmed(self) -> bool:
-        """Return whether runs have shown that the cell meets or fails; only then it has ✓ or ✗."""
-        return self.runs > 0 and self.answer in ("meets", "fails")
+        """Return whether runs have decided the cell; only then it has ✓, ✗ or ◇."""
+        return self.runs > 0 and self.answer in ("meets", "fails", MISSES_ANYWAY)
 
     @property
     def is_open(self) -> bool:
@@ -87,7 +93,7 @@ class CellFigures:
         if self.answer == "out":
             return f"left out: {self.why}"
         if self.runs:
-            answer = "so far" if self.is_open else self.answer
+            answer = "so far" if self.is_open else ANSWER_WORDS[self.answer]
             text = f"{answer}: meets every objective in {self.meeting} of {self.runs} runs"
             if self.is_open:
                 text += f", {self.planned} decide"
@@ -391,6 +397,7 @@ _STANDINGS = {
     "meets": "meets",
     "fails": "fails",
     "undecided": "is undecided",
+    MISSES_ANYWAY: "misses anyway",
     "so far": "is not decided yet",
     "should meet": "should meet",
     "should fail": "should fail",

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from studio.views.cividis import CIVIDIS
-from studio.views.figures_text import duration_text, latency_text
+from studio.views.figures_text import ANSWER_GLYPHS, MISSES_ANYWAY, duration_text, latency_text
 from studio.views.theme import Theme
 from studio.views.ticks import time_ticks
 from studio.views.timing import CellFigures, CellGrid
@@ -23,7 +23,7 @@ FIGURES = {
 """The figures that the colours can show: name and explanation by key."""
 
 
-GLYPHS = {"meets": "✓", "fails": "✗", "undecided": "?", "": "·", "out": "–"}
+GLYPHS = {**ANSWER_GLYPHS, "": "·", "out": "–"}
 """The glyph of each answer, beside its colour; a cell that no run has confirmed has neither ✓ nor ✗."""
 
 
@@ -117,6 +117,7 @@ def _colours(theme: Theme) -> tuple[str, ...]:
         "meets": theme.new_version,
         "fails": theme.failed,
         "undecided": theme.draining,
+        MISSES_ANYWAY: theme.missed,
         "": theme.old_version,
         "out": theme.out,
     }

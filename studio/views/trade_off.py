@@ -12,6 +12,7 @@ from simulation.study.compare import HIGHER_IS_BETTER, CandidateResult, Comparis
 from studio.views.candidate.endings import stops_text
 from studio.views.facts import Facts, facts, is_within
 from studio.views.figures_text import (
+    MISSES_ANYWAY,
     count_text,
     latency_text,
     percent_text,
@@ -248,9 +249,7 @@ def _bars(comparison: Comparison, point: Point, risk: Risk) -> bool:
         return False
     shown = {_DURATION, risk.metric}
     by_metric = limited.by_metric.items()
-    breaks_elsewhere = any(
-        one.is_within is False for metric, one in by_metric if metric not in shown
-    )
+    breaks_elsewhere = any(one.is_broken for metric, one in by_metric if metric not in shown)
     lies_outside = any(
         is_within(metric, one.figure.mean, one.limit) is False
         for metric, one in by_metric
@@ -260,4 +259,4 @@ def _bars(comparison: Comparison, point: Point, risk: Risk) -> bool:
 
 
 def _breaks(result: CandidateResult, limited: Facts) -> bool:
-    return result.verdict.answer == "fails" or limited.breaks_a_limit
+    return result.verdict.answer in ("fails", MISSES_ANYWAY) or limited.breaks_a_limit

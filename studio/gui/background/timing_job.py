@@ -6,7 +6,7 @@ The work publishes the figures of cells as they become known.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 from simulation.results.run_result import RunResult
 from simulation.scenario.simulated_interval import SimulatedInterval
@@ -14,6 +14,7 @@ from simulation.study.cells import Cell, run_cells
 from simulation.study.execution import Execution
 from simulation.study.time_left import Throttle
 from studio.gui.background.job import JobContext, Work
+from studio.views.candidate.best_cell import Confirmation, best_cell, confirm_cell
 from studio.views.timing import (
     CellFigures,
     CellGrid,
@@ -37,7 +38,7 @@ class Hold:
 
 
 def timing_work(grid: CellGrid, hold: Hold, simulates: bool) -> Work:
-    """Return work that fills all cells by closed forms, then by simulated runs."""
+    """Return work that fills all cells by closed forms, then by simulated runs, and confirms the best cell."""
 
     def work(context: JobContext) -> None:
         known: dict[int, CellFigures] = {}
@@ -80,7 +81,25 @@ def timing_work(grid: CellGrid, hold: Hold, simulates: bool) -> Work:
         for number, figures, (done, total) in simulate_cells(grid, known, frame, simulate):
             context.report_progress(done, total)
             add_figures(number, figures)
-        if not context.should_stop():
-            context.publish(dict(fresh))
+        if context.should_stop():
+            return
+        context.publish(dict(fresh))
+        best = best_cell(known)
+        if best is not None:
+            confirmation = _report_and_return(confirm_cell(grid, best, frame, simulate), context)
+            if not context.should_stop():
+                context.publish(confirmation)
 
     return work
+
+
+def _report_and_return(
+    confirming: Generator[tuple[int, int], None, Confirmation], context: JobContext
+) -> Confirmation:
+    """Report the progress of a confirmation; return what it shows."""
+    while True:
+        try:
+            context.report_progress(*next(confirming))
+        except StopIteration as end:
+            confirmation: Confirmation = end.value
+            return confirmation

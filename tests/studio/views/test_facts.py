@@ -54,7 +54,7 @@ def test_requests_lost_is_the_share_of_a_rollout_that_its_limit_is_about() -> No
     comparison = compared(SHOP, 1, 2)
     result = with_metrics(comparison, 1, rollout_error_fraction=0.024)
     lost = four_figures(result, comparison.scenario.objectives, 6)[3]
-    assert lost.name == "Requests lost"
+    assert lost.name == "Lost per rollout"
     assert lost.figure == "2.4 %"
     assert lost.under == "2.4 % · limit 1 %"
     assert lost.is_within is False
