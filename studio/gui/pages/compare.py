@@ -70,7 +70,7 @@ class ComparePage(Page):
         self._heads.setContentsMargins(LEFT_PX, 0, 0, 0)
         self._heads.setSpacing(0)
         self.control_header.setObjectName("heading")
-        self.control_header.setContentsMargins(8, 0, 8, 0)
+        self.control_header.setContentsMargins(8, 5, 8, 0)
         self.control_header.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
         self.control_header.setToolTip("The same requests over the same time, with nothing rolled")
         self.control_header.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
