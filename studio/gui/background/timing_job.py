@@ -14,7 +14,7 @@ from simulation.study.cells import Cell, run_cells
 from simulation.study.execution import Execution
 from simulation.study.time_left import Throttle
 from studio.gui.background.job import JobContext, Work
-from studio.views.candidate.best_cell import Confirmation, best_cell, confirm_cell
+from studio.views.candidate.best_cell import CellConfirmation, best_cell, confirm_cell
 from studio.views.timing import (
     CellFigures,
     CellGrid,
@@ -94,12 +94,12 @@ def timing_work(grid: CellGrid, hold: Hold, simulates: bool) -> Work:
 
 
 def _report_and_return(
-    confirming: Generator[tuple[int, int], None, Confirmation], context: JobContext
-) -> Confirmation:
+    confirming: Generator[tuple[int, int], None, CellConfirmation], context: JobContext
+) -> CellConfirmation:
     """Report the progress of a confirmation; return what it shows."""
     while True:
         try:
             context.report_progress(*next(confirming))
         except StopIteration as end:
-            confirmation: Confirmation = end.value
+            confirmation: CellConfirmation = end.value
             return confirmation

@@ -36,7 +36,7 @@ from studio.gui.pages.base import Page
 from studio.gui.painted.timing_map import TimingMap
 from studio.gui.widgets.elided import ElidedLabel
 from studio.gui.widgets.segmented import Segmented
-from studio.views.candidate.best_cell import Confirmation, best_mark, confirmation_text
+from studio.views.candidate.best_cell import CellConfirmation, best_mark, confirmation_text
 from studio.views.theme import LIGHT, Theme
 from studio.views.timing import (
     CellFigures,
@@ -89,7 +89,7 @@ class TimingPage(Page):
         self._state: DocumentState | None = None
         self._base: dict[str, object] | None = None
         self.figures_by_cell: dict[int, CellFigures] = {}
-        self.confirmation: Confirmation | None = None
+        self.confirmation: CellConfirmation | None = None
         self.job: Job | None = None
         self._hold = Hold()
         self._soon = QTimer(self)
@@ -323,7 +323,7 @@ class TimingPage(Page):
     def _on_published(self, job: Job, published: object) -> None:
         if job is not self.job:
             return
-        if isinstance(published, Confirmation):
+        if isinstance(published, CellConfirmation):
             self.confirmation = published
             self._paint()
         elif isinstance(published, Mapping):

@@ -18,7 +18,7 @@ from studio.views.timing import CellFigures, CellGrid, Simulate
 
 
 @dataclass(frozen=True)
-class Confirmation:
+class CellConfirmation:
     """The runs of one cell on a fresh seed.
 
     Attributes:
@@ -70,7 +70,9 @@ class BestMark:
 
 
 def best_mark(
-    grid: CellGrid, figures_by_cell: Mapping[int, CellFigures], confirmation: Confirmation | None
+    grid: CellGrid,
+    figures_by_cell: Mapping[int, CellFigures],
+    confirmation: CellConfirmation | None,
 ) -> BestMark | None:
     """Return the mark of the best cell; None where no cell meets the objectives.
 
@@ -90,7 +92,7 @@ def best_mark(
     return BestMark(cell, f"{rank}: {at}, window {grid.windows[cell[1]]}", is_confirmed)
 
 
-def confirmation_text(confirmation: Confirmation) -> str:
+def confirmation_text(confirmation: CellConfirmation) -> str:
     """Return what the fresh runs of the best cell show, as a sentence."""
     runs = f"{confirmation.meeting} of {confirmation.runs} runs on a fresh seed"
     if confirmation.answer == "meets":
@@ -103,7 +105,7 @@ def confirm_cell(
     number: int,
     frame: SimulatedInterval,
     simulate: Simulate = run_cells,
-) -> Generator[tuple[int, int], None, Confirmation]:
+) -> Generator[tuple[int, int], None, CellConfirmation]:
     """Simulate a cell on a fresh seed; yield the progress, and return what the runs show.
 
     Args:
@@ -125,4 +127,4 @@ def confirm_cell(
         yield done, planned
     objectives = scenario.objectives
     answer = answer_of(meeting, planned, objectives.in_runs, objectives.confidence)
-    return Confirmation(number, meeting, planned, answer)
+    return CellConfirmation(number, meeting, planned, answer)

@@ -11,7 +11,7 @@ from studio.gui.document.commands import edit_values
 from studio.gui.frame.headline import Headline
 from studio.gui.pages.compare import ComparePage
 from studio.gui.pages.replay import ReplayPage
-from studio.views.candidate.best_cell import BestMark, Confirmation
+from studio.views.candidate.best_cell import BestMark, CellConfirmation
 from studio.views.candidate.control import CONTROL_NAME
 from studio.views.theme import LIGHT
 from studio.views.timing import CellFigures
@@ -103,8 +103,8 @@ def test_the_best_cell_is_ringed_and_named(qtbot: QtBot) -> None:
     figures = CellFigures("meets", "", 12.0, 0.2, 60, 60, 60)
     for published, words, is_confirmed in (
         ({22: figures}, "best so far: 03:30, window 2", False),
-        (Confirmation(22, 57, 60, "undecided"), "best, not confirmed: 03:30, window 2", False),
-        (Confirmation(22, 60, 60, "meets"), "best: 03:30, window 2", True),
+        (CellConfirmation(22, 57, 60, "undecided"), "best, not confirmed: 03:30, window 2", False),
+        (CellConfirmation(22, 60, 60, "meets"), "best: 03:30, window 2", True),
     ):
         assert page.job is not None
         page._on_published(page.job, published)

@@ -12,7 +12,7 @@ from simulation.study.cells import Cell, run_cells
 from simulation.study.execution import Execution
 from simulation.study.statistics import fresh_seed
 from studio.views.candidate.best_cell import (
-    Confirmation,
+    CellConfirmation,
     best_cell,
     best_mark,
     confirm_cell,
@@ -48,13 +48,17 @@ def test_the_fastest_that_meets_is_the_best(
     ("confirmation", "words", "is_confirmed"),
     [
         (None, "best so far: 03:30, window 2", False),
-        (Confirmation(3, 60, 60, "meets"), "best so far: 03:30, window 2", False),  # another cell's
-        (Confirmation(22, 60, 60, "meets"), "best: 03:30, window 2", True),
-        (Confirmation(22, 50, 60, "fails"), "best, not confirmed: 03:30, window 2", False),
+        (
+            CellConfirmation(3, 60, 60, "meets"),
+            "best so far: 03:30, window 2",
+            False,
+        ),  # another cell's
+        (CellConfirmation(22, 60, 60, "meets"), "best: 03:30, window 2", True),
+        (CellConfirmation(22, 50, 60, "fails"), "best, not confirmed: 03:30, window 2", False),
     ],
 )
 def test_the_best_is_named_as_far_as_it_is_known(
-    confirmation: Confirmation | None, words: str, is_confirmed: bool
+    confirmation: CellConfirmation | None, words: str, is_confirmed: bool
 ) -> None:
     day = grid(DAY)
     assert day.number(7, 1) == 22
@@ -81,10 +85,10 @@ def test_a_confirmation_simulates_the_cell_on_a_fresh_seed() -> None:
         while True:
             progress.append(next(confirming))
     except StopIteration as end:
-        confirmation: Confirmation = end.value
+        confirmation: CellConfirmation = end.value
     assert progress == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert seeds == {fresh_seed(day.scenario.seed, 1)}
-    assert confirmation == Confirmation(22, 4, 4, "meets")
+    assert confirmation == CellConfirmation(22, 4, 4, "meets")
     screened = next(iter(run_cells([Cell(day.cases[22], 0)], frame_for(day), Execution(jobs=1))))[1]
     assert screened.metrics not in [run.metrics for run in runs]
     assert confirmation_text(confirmation) == (
