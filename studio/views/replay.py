@@ -222,7 +222,7 @@ class Story:
     @cached_property
     def events(self) -> tuple[ReplayEvent, ...]:
         """Return the events of the run, by time."""
-        events = [*self._moves(), *self._wave_ends(), self._lowest(), self.worst]
+        events = [self.worst, *self._moves(), *self._wave_ends(), self._lowest()]
         if self.run.metrics["rollout_duration_s"] is not None:
             words = "is done" if is_done(self.run) else f"was {stop_text(self.run)}"
             events.append(ReplayEvent(self.rollout_end_s, f"the rollout {words}"))

@@ -262,8 +262,8 @@ def test_events_come_by_time() -> None:
     series = {"capacity_rps": [9, 5, 9, 9], "offered_rps": [4, 8, 4, 4], "latency_p99_s": [1] * 4}
     assert [(one.time_s, one.words, one.instance) for one in hand_made(STEPS, **series).events] == [
         (1.0, "web-01 leaves the pool", 0),
-        (1.5, "lowest capacity: 5 requests/s", None),
         (1.5, "worst moment: p99 1.00 s, traffic 3/s above capacity", None),
+        (1.5, "lowest capacity: 5 requests/s", None),
         (3.0, "web-01 back in the pool", 0),
         (4.0, "the rollout is done", None),
     ]
