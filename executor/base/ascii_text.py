@@ -14,6 +14,7 @@ ASCII_FALLBACK = "rollcast-ascii"
 ASCII_SIGNS = {
     "✓": "[ok]",
     "✗": "[x]",
+    "◇": "[=]",
     "≈": "~",
     "−": "-",
     "–": "-",

@@ -54,13 +54,18 @@ class ControlResult:
     metrics: dict[str, Interval]
     runs: tuple[RunResult, ...]
 
+    @property
+    def candidate(self) -> Candidate:
+        """The start and the policy of the control; the other values are those of one of its candidates."""
+        return self.control.case.candidate
+
     def band(self, series: str) -> Band:
         """Return one of `simulation.results.run_result.SERIES` over time, as far as half of the runs reach."""
         return _band(self.runs, series)
 
     def to_json(self) -> dict[str, Any]:
         """Return the control as ``compare --json`` prints it: a candidate without a rollout."""
-        candidate = self.control.case.candidate
+        candidate = self.candidate
         return {
             "candidate": {
                 "policy": candidate.policy or self.control.scenario.service.balancer.policy,
@@ -174,11 +179,11 @@ class Comparison:
         candidates: The results, in the order of the cases.
         baseline: Index of the candidate that differences are taken to: the first.
         differences: Differences to the baseline for each candidate, by metric.
-        front: Indices of the candidates that no other candidate beats in both duration and p99, by
-            duration.
+        front: Indices of the candidates that do not fail and that no other such candidate beats in both
+            duration and p99, by duration.
         chosen: Index of the fastest candidate that meets the objectives; None when none does.
         controls: The fleet without a rollout: one for each start, and for each policy that is compared.
-        control_of: For each candidate, the index of its control; None where there is none.
+        control_places: For each candidate, the index of its control; None where there is none.
     """
 
     scenario: Scenario
@@ -188,7 +193,7 @@ class Comparison:
     front: tuple[int, ...]
     chosen: int | None
     controls: tuple[ControlResult, ...] = ()
-    control_of: tuple[int | None, ...] = ()
+    control_places: tuple[int | None, ...] = ()
 
     def control_json(self) -> list[dict[str, Any]]:
         """Return the controls as ``simulate --json`` and ``compare --json`` print them."""
@@ -245,6 +250,13 @@ class Comparison:
             "notes": notes_json(self.notes()),
         }
 
+    def control_of(self, result: CandidateResult) -> ControlResult | None:
+        """Return the control of a candidate of this comparison; None where there is none."""
+        for each, place in zip(self.candidates, self.control_places, strict=False):
+            if each.candidate == result.candidate and place is not None:
+                return self.controls[place]
+        return None
+
     def notes(self) -> tuple[Note, ...]:
         """Return what there is to know of the scenario beside its figures."""
         return notes_of(self.scenario, [result.scenario for result in self.candidates])
@@ -272,7 +284,7 @@ def compare(scenario: Scenario, cases: Sequence[Case], rows: Sequence[Row]) -> C
             for place, control in enumerate(controls.each)
             if has_controls
         ),
-        control_of=controls.of_case if has_controls else (None,) * len(results),
+        control_places=controls.of_case if has_controls else (None,) * len(results),
     )
 
 
@@ -340,6 +352,9 @@ HIGHER_IS_BETTER = frozenset({"lowest_in_pool_count", "lowest_capacity_fraction"
 def front_of(results: Sequence[CandidateResult], risk: str = _RISK) -> tuple[int, ...]:
     """Return the indices of candidates that no other beats in both duration and risk, by duration.
 
+    A candidate that fails is not on the front and beats no other: one that loses 85 % of its requests
+    often answers the rest quickly.
+
     Args:
         results: The candidates.
         risk: The metric that is the risk.
@@ -348,7 +363,7 @@ def front_of(results: Sequence[CandidateResult], risk: str = _RISK) -> tuple[int
     points = []
     for index, result in enumerate(results):
         duration, value = result.metrics[_DURATION].mean, result.metrics[risk].mean
-        if duration is not None and value is not None:
+        if result.verdict.answer != "fails" and duration is not None and value is not None:
             points.append((duration, sign * value, index))
     front: list[int] = []
     lowest_risk = np.inf

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from simulation.scenario.model import Scenario
-from simulation.study.compare import CandidateResult, Comparison
+from simulation.study.compare import CandidateResult, Comparison, ControlResult
 from studio.charts import style
 from studio.charts.over_time import draw_capacity, draw_latency
 from studio.charts.trade_off import draw_trade_off
@@ -51,7 +51,8 @@ def comparison_figures(
     """Return the charts of one candidate by name: over time, trade-off and steps."""
     result = comparison.candidates[index]
     scenario = result.scenario
-    figures = {"over time": over_time_figure(result, scenario, theme)}
+    control = comparison.control_of(result)
+    figures = {"over time": over_time_figure(result, scenario, theme, control)}
     if scenario.rollout is not None:
         figures["trade-off"] = figure_of(
             lambda axes: draw_trade_off(axes[0], comparison, index, theme), 420, theme
@@ -60,12 +61,17 @@ def comparison_figures(
     return figures
 
 
-def over_time_figure(result: CandidateResult, scenario: Scenario, theme: Theme) -> Figure:
-    """Return the chart of capacity and traffic, above that of latency."""
+def over_time_figure(
+    result: CandidateResult,
+    scenario: Scenario,
+    theme: Theme,
+    control: ControlResult | None = None,
+) -> Figure:
+    """Return the chart of capacity and traffic, above that of latency, with the control where there is one."""
 
     def draw(axes: Sequence[Axes]) -> None:
         draw_capacity(axes[0], result, theme)
-        draw_latency(axes[1], result, theme, scenario.objectives.latency_p99)
+        draw_latency(axes[1], result, theme, scenario.objectives.latency_p99, control)
 
     return figure_of(draw, 560, theme, rows=2)
 

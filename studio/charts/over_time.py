@@ -8,13 +8,14 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from simulation.study.compare import Band, CandidateResult
+from simulation.study.compare import Band, CandidateResult, ControlResult
 from studio.charts import style
+from studio.views.candidate.control import CONTROL_NAME
 from studio.views.figures_text import limit_text
 from studio.views.theme import Theme
 
 
-def draw_capacity(axes: Axes, result: CandidateResult, theme: Theme) -> None:
+def draw_capacity(axes: Axes, result: CandidateResult | ControlResult, theme: Theme) -> None:
     """Draw the capacity of the pool, filled, with the traffic over it."""
     style.prepare(axes, theme, "Capacity and traffic", "requests/s")
     capacity, traffic = result.band("capacity_rps"), result.band("offered_rps")
@@ -33,11 +34,20 @@ def draw_capacity(axes: Axes, result: CandidateResult, theme: Theme) -> None:
     style.spread_labels(axes)
 
 
-def draw_latency(axes: Axes, result: CandidateResult, theme: Theme, limit_s: float | None) -> None:
-    """Draw p99 with its band, p50, and the limit."""
+def draw_latency(
+    axes: Axes,
+    result: CandidateResult | ControlResult,
+    theme: Theme,
+    limit_s: float | None,
+    control: ControlResult | None = None,
+) -> None:
+    """Draw p99 with its band, p50, and the limit; dashed, the p99 of the control where there is one."""
     highest = result.band("latency_p99_s")
     middle = result.band("latency_p50_s")
+    without = None if control is None else control.band("latency_p99_s")
     shown = np.concatenate([highest.high, middle.median])
+    if without is not None:
+        shown = np.concatenate([shown, without.median])
     shown = shown[np.isfinite(shown)]
     top_s = float(shown.max()) if len(shown) else 1.0
     if limit_s is not None:
@@ -47,9 +57,15 @@ def draw_latency(axes: Axes, result: CandidateResult, theme: Theme, limit_s: flo
     style.prepare(axes, theme, "Latency", "ms" if in_ms else "s")
     _band(axes, highest, theme.accent, scale)
     axes.plot(middle.time_s, middle.median * scale, color=theme.soft, linewidth=1.1)
+    if without is not None:
+        dashes = (0, (4, 3))
+        values = without.median * scale
+        axes.plot(without.time_s, values, color=theme.text, linewidth=1.1, linestyle=dashes)
     axes.set_ylim(0, top_s * scale * 1.22)
     _name(axes, highest, "p99", theme.accent, theme, scale=scale)
     _name(axes, middle, "p50", theme.soft, theme, scale=scale)
+    if without is not None:
+        _name(axes, without, CONTROL_NAME, theme.text, theme, above=False, scale=scale)
     if limit_s is not None:
         style.limit_line(axes, theme, limit_s * scale, f"limit {limit_text(limit_s)}")
     _frame(axes, highest)

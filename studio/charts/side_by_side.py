@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from simulation.study.compare import CandidateResult
+from simulation.study.compare import CandidateResult, ControlResult
 from studio.charts import style
 from studio.charts.over_time import draw_capacity, draw_latency
 from studio.views.theme import LIGHT, Theme
@@ -16,7 +16,7 @@ COLUMN_PX, HEIGHT_PX = 340.0, 520.0
 
 
 def side_by_side_figure(
-    results: Sequence[CandidateResult],
+    results: Sequence[CandidateResult | ControlResult],
     names: Sequence[str],
     limit_s: float | None,
     theme: Theme = LIGHT,

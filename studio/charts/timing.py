@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from studio.charts import style
+from studio.views.candidate.best_cell import BestMark
 from studio.views.theme import Theme
 from studio.views.timing import CellFigures, CellGrid
 from studio.views.timing_shades import (
@@ -36,7 +37,13 @@ def draw_traffic(axes: Axes, grid: CellGrid, theme: Theme) -> None:
 
 
 def draw_timing(
-    axes: Axes, grid: CellGrid, figures: Mapping[int, CellFigures], key: str, theme: Theme
+    axes: Axes,
+    grid: CellGrid,
+    figures: Mapping[int, CellFigures],
+    key: str,
+    theme: Theme,
+    *,
+    best: BestMark | None = None,
 ) -> None:
     """Draw a cell for each start and window.
 
@@ -46,9 +53,12 @@ def draw_timing(
         figures: The figures of the cells, by number.
         key: The figure to show, one of `FIGURES`.
         theme: The colours.
+        best: The mark of the best cell; None where no cell meets the objectives.
     """
     shades = shades_of(grid, figures, key, theme)
-    unit = "✓ meets, ✗ fails, grey so far or ? undecided, – left out; pale: estimate"
+    unit = (
+        "✓ meets, ✗ fails, ◇ misses anyway, grey so far or ? undecided, – left out; pale: estimate"
+    )
     if shades.low is not None:
         low, high = value_text(key, shades.low), value_text(key, shades.high)
         unit = f"dark: {low}, bright: {high}; pale: estimate"
@@ -76,6 +86,18 @@ def draw_timing(
                     ha="center", va="center",
                 )  # fmt: skip
     _hatch(axes, grid, theme)
+    if best is not None:
+        column, row = best.cell
+        axes.add_patch(
+            Rectangle(
+                (edges[column], row - 0.5), grid.step_s, 1, facecolor="none", edgecolor=theme.text,
+                linewidth=1.8, linestyle="-" if best.is_confirmed else "--", zorder=5, clip_on=False,
+            )
+        )  # fmt: skip
+        axes.annotate(
+            best.words, (1, 1), xycoords="axes fraction", xytext=(0, 8), textcoords="offset points",
+            color=theme.text, fontsize=style.SMALL_PT, fontweight="bold", ha="right",
+        )  # fmt: skip
     axes.yaxis.set_major_locator(FixedLocator(range(rows)))
     axes.yaxis.set_major_formatter(
         FuncFormatter(lambda row, _: f"{grid.windows[round(row)]}" if 0 <= row < rows else "")

@@ -14,8 +14,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from simulation.study.compare import CandidateResult, Comparison
+from simulation.study.statistics import interval
 from studio.charts import style
+from studio.views.candidate.control import CONTROL_NAME, value_of
 from studio.views.figures_text import (
+    MISSES_ANYWAY,
     candidate_name,
     count_text,
     latency_text,
@@ -37,7 +40,7 @@ from studio.views.trade_off import (
     why_empty,
 )
 
-MARKERS = {"meets": "o", "fails": "X", "undecided": "D", "misses_anyway": "s"}
+MARKERS = {"meets": "o", "fails": "X", "undecided": "D", MISSES_ANYWAY: "s"}
 """The marker of each verdict, beside its colour."""
 
 LONGEST_NAME = 32
@@ -88,6 +91,7 @@ def draw_trade_off(
         return []
     _set_scale(axes, axes_scale, risk)
     _shade(axes, comparison, risk, theme)
+    _draw_control(axes, comparison, risk, theme)
     places = {point.index: point for point in known}
     front = [places[index] for index in holding_front(comparison, risk) if index in places]
     axes.plot(
@@ -162,6 +166,28 @@ def _shade(axes: Axes, comparison: Comparison, risk: Risk, theme: Theme) -> None
         color=theme.meets_text,
         fontsize=style.SMALL_PT,
         va="top" if is_below else "bottom",
+    )
+
+
+def _draw_control(axes: Axes, comparison: Comparison, risk: Risk, theme: Theme) -> None:
+    """Draw the risk without a rollout as a dotted line; with several starts there is no single one."""
+    if len(comparison.controls) != 1:
+        return
+    values = [value_of(run.metrics, risk.metric) for run in comparison.controls[0].runs]
+    mean = interval(values).mean
+    if mean is None or not axes.get_ylim()[0] <= mean <= axes.get_ylim()[1]:
+        return
+    axes.axhline(mean, color=theme.text, linewidth=1.1, linestyle=(0, (1, 2)), zorder=2)
+    axes.annotate(
+        f"{CONTROL_NAME} {risk.text(mean)}",
+        (1, mean),
+        xycoords=("axes fraction", "data"),
+        xytext=(-4, -4),
+        textcoords="offset points",
+        color=theme.text,
+        fontsize=style.SMALL_PT,
+        ha="right",
+        va="top",
     )
 
 

@@ -216,7 +216,9 @@ def _print_differences(console: Console, comparison: Comparison) -> None:
         candidate_name(comparison, index, begins_sentence=False) for index in comparison.front
     )
     if front:
-        console.print(f"No other is both faster and lower in p99 than: {front}.")
+        console.print(
+            f"Of those that do not fail, no other is both faster and lower in p99 than: {front}."
+        )
 
 
 def _difference_text(name: str, difference: Difference) -> str:

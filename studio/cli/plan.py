@@ -289,7 +289,7 @@ def print_search_result(found: SearchResult) -> None:
     )
     more = len(found.front) - _NAMED_WHEN_REFUSED
     console.print(
-        f"No other is both faster and lower in p99 than: {front}"
+        f"Of those that do not fail, no other is both faster and lower in p99 than: {front}"
         f"{f'; and {more} more' if more > 0 else ''}."
     )
     console.print()

@@ -15,11 +15,12 @@ from executor.base.errors import BadInput
 from executor.base.extras import require_extra
 from simulation.study.compare import Comparison
 from simulation.study.rows import Row
+from studio.views.candidate.control import control_row
 from studio.views.figures_text import (
+    MISSES_ANYWAY,
     TABLE_HEADINGS,
     between_text,
     candidate_name,
-    control_row,
     metric_text,
     range_text,
     shown_columns,
@@ -29,12 +30,7 @@ from studio.views.figures_text import (
 if TYPE_CHECKING:
     import pandas as pd
 
-_ANSWER_STYLES = {
-    "meets": "green",
-    "fails": "red",
-    "undecided": "yellow",
-    "misses_anyway": "magenta",
-}
+_ANSWER_STYLES = {"meets": "green", "fails": "red", "undecided": "yellow", MISSES_ANYWAY: "magenta"}
 
 
 def answer_console() -> Console:

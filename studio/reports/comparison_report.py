@@ -27,10 +27,11 @@ from studio.views.advice.alternatives_text import (
     budget_sentence,
     confirmation_sentence,
 )
+from studio.views.candidate.control import control_figure, control_row
 from studio.views.figures_text import (
+    NOTHING,
     TABLE_HEADINGS,
     candidate_name,
-    control_row,
     difference_texts,
     file_stem,
     shown_columns,
@@ -91,6 +92,7 @@ def comparison_report(
         **_alternatives(alternatives),
         baseline=candidate_name(comparison, comparison.baseline, begins_sentence=False),
         differences=_differences(comparison) if len(comparison.candidates) > 1 else None,
+        control_differences=_control_differences(comparison),
         not_all_instances=_not_all_instances(scenario),
         losses_heading=LOSSES_HEADING,
         losses=None if lost is None else Table(lost.headings, lost.rows),
@@ -128,7 +130,7 @@ def _not_all_instances(scenario: Scenario) -> str:
 def _candidates(comparison: Comparison) -> Table:
     shown = shown_columns(comparison.candidates)
     rows = [table_row(result) for result in comparison.candidates]
-    rows += [control_row(control) for control in comparison.controls]
+    rows += [control_row(result) for result in comparison.controls]
     return Table(
         [TABLE_HEADINGS[column] for column in shown],
         [[row[column] for column in shown] for row in rows],
@@ -148,6 +150,25 @@ def _alternatives(alternatives: Alternatives | None) -> dict[str, Any]:
         "changes_confirmed": confirmation_sentence(alternatives),
         "changes_not_tried": budget_sentence(alternatives),
     }
+
+
+def _control_differences(comparison: Comparison) -> Table | None:
+    """Return what each candidate adds to the same interval without a rollout; None without a control."""
+    names = ("rollout_latency_p99_s", "rollout_error_fraction", "failed_requests")
+    figures = [[control_figure(result, name) for name in names] for result in comparison.candidates]
+    if not any(figure for row in figures for figure in row):
+        return None
+    rows = [
+        [
+            candidate_name(comparison, index),
+            *(
+                NOTHING if figure is None else _in_two_lines(figure.metric, figure.difference)
+                for figure in row
+            ),
+        ]
+        for index, row in enumerate(figures)
+    ]
+    return Table(["", "p99", "errors", "failed requests"], rows)
 
 
 def _differences(comparison: Comparison) -> Table:

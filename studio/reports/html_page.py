@@ -48,7 +48,7 @@ class Banner:
     """A verdict as it stands on a page.
 
     Attributes:
-        answer: The answer of a verdict, such as ``meets``; it sets the colours.
+        answer: A key of `studio.views.figures_text.ANSWER_GLYPHS`; it sets the colours.
         sentence: The verdict in words.
         note: A remark at the right of the banner, or nothing.
     """

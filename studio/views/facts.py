@@ -34,15 +34,25 @@ class Fact:
     answer: Answer | None
 
     @property
+    def is_missed_anyway(self) -> bool:
+        """Return whether the fleet misses the limit without a rollout, too."""
+        return self.answer == "misses_anyway"
+
+    @property
+    def is_broken(self) -> bool:
+        """Return whether the limit does not hold, be it by the rollout or anyway."""
+        return self.is_missed_anyway or self.is_within is False
+
+    @property
     def is_within(self) -> bool | None:
-        """Return whether the limit is shown to hold or to break; None where neither is shown.
+        """Return whether the limit is shown to hold or to break; None where neither is shown, or it is missed anyway.
 
         While the answer is undecided, a mean beyond the limit counts as breaking it: with 85 % of the
         requests lost nobody needs more runs to see that.
         """
         if self.answer == "undecided":
             return None if is_within(self.metric, self.figure.mean, self.limit) else False
-        return None if self.answer is None else self.answer == "meets"
+        return None if self.answer in (None, "misses_anyway") else self.answer == "meets"
 
 
 @dataclass(frozen=True)
@@ -57,7 +67,7 @@ class Facts:
     @property
     def breaks_a_limit(self) -> bool:
         """Return whether any quantity breaks its limit."""
-        return any(fact.is_within is False for fact in self.by_metric.values())
+        return any(fact.is_broken for fact in self.by_metric.values())
 
     @property
     def by_metric(self) -> dict[str, Fact]:
@@ -88,16 +98,16 @@ def facts(result: CandidateResult, objectives: Objectives) -> Facts:
         "p99": f"{prefix}latency_p99_s",
         "lost": f"{prefix}error_fraction",
     }
-    return Facts(
-        **{
-            key: _fact(result, metric, _OBJECTIVE_OF[key], getattr(objectives, _OBJECTIVE_OF[key]))
-            for key, metric in metrics.items()
-        }
-    )
+    limits = {key: (name, getattr(objectives, name)) for key, name in _OBJECTIVE_OF.items()}
+    if objectives.failed_requests is not None:  # the count is limited, so the figure is a count
+        metrics["lost"] = "failed_requests"
+        limits["lost"] = "failed_requests", objectives.failed_requests
+    return Facts(**{key: _fact(result, metric, *limits[key]) for key, metric in metrics.items()})
 
 
 def _fact(result: CandidateResult, metric: str, objective: str, limit: float | None) -> Fact:
-    figure = result.metrics[metric]
+    # A count is that of a rollout and its settling, not of the common interval.
+    figure = (result.alone if metric == "failed_requests" else result.metrics)[metric]
     if limit is None or figure.mean is None:
         return Fact(metric, figure, limit, None)
     answers = {one.key: one.answer for one in result.verdict.objectives}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from executor.plan.model import Interval, Verdict
     from simulation.study.candidates import Candidate
-    from simulation.study.compare import CandidateResult, Comparison, ControlResult
+    from simulation.study.compare import CandidateResult, Comparison
     from simulation.study.statistics import Difference
 
 Line = tuple[str, str]
@@ -22,15 +22,26 @@ Line = tuple[str, str]
 NOTHING = "–"
 """The text for a figure that does not exist."""
 
-ANSWER_GLYPHS = {"meets": "✓", "fails": "✗", "undecided": "?", "misses_anyway": "≠"}
+MISSES_ANYWAY: str = "misses_anyway"
+"""The answer for a candidate of a fleet that misses an objective without a rollout, too."""
+
+ANSWER_GLYPHS = {"meets": "✓", "fails": "✗", "undecided": "?", MISSES_ANYWAY: "◇"}
 
 ANSWER_WORDS = {
     "meets": "meets",
     "fails": "fails",
     "undecided": "undecided",
-    "misses_anyway": "misses anyway",
+    MISSES_ANYWAY: "misses anyway",
 }
-"""The words for each answer of a verdict."""
+"""Each answer in a word or two, beside its glyph."""
+
+ANSWER_TIPS = {
+    "meets": "every objective holds in enough runs",
+    "fails": "the rollout breaks an objective in too many runs",
+    "undecided": "the runs show neither",
+    MISSES_ANYWAY: "the fleet misses an objective without a rollout, too",
+}
+"""Each answer explained."""
 
 TABLE_HEADINGS = (
     "window",
@@ -162,6 +173,11 @@ def instances_text(count: int) -> str:
     return f"{count:,} instance{'' if count == 1 else 's'}"
 
 
+def services_text(count: int) -> str:
+    """Return a count with its noun: ``1 service``, ``3 services``."""
+    return f"{count:,} service{'' if count == 1 else 's'}"
+
+
 def percent_text(fraction: float | None) -> str:
     """Return a share in percent: ``87 %``, ``0.12 %``, ``0 %``."""
     if fraction is None:
@@ -234,6 +250,8 @@ def range_text(name: str, figure: Interval) -> str:
 def verdict_text(result: CandidateResult) -> str:
     """Return a verdict in short: ``✓ meets in 60 of 60``; ``✗ fails in 58 of 60`` counts the runs that fail."""
     verdict = result.verdict
+    if verdict.answer == MISSES_ANYWAY:
+        return f"{ANSWER_GLYPHS[MISSES_ANYWAY]} {ANSWER_WORDS[MISSES_ANYWAY]}"
     glyph, runs = ANSWER_GLYPHS[verdict.answer], verdict.runs_meeting
     if verdict.answer == "fails":
         runs = verdict.runs - verdict.runs_meeting
@@ -261,22 +279,6 @@ def table_row(result: CandidateResult) -> tuple[str, ...]:
         percent_text(metrics["rollout_error_fraction"].mean),
         count_text(metrics["failed_requests"].mean),
         verdict_text(result),
-    )
-
-
-def control_row(result: ControlResult) -> tuple[str, ...]:
-    """Return the cells of the fleet without a rollout, in the order of `TABLE_HEADINGS`."""
-    metrics, candidate = result.metrics, result.control.case.candidate
-    return (
-        "without a rollout",
-        *(NOTHING,) * 3,
-        policy_text(candidate),
-        candidate.start_label,
-        *(NOTHING,) * 2,
-        latency_text(metrics["latency_p99_s"].mean),
-        percent_text(metrics["error_fraction"].mean),
-        count_text(metrics["failed_requests"].mean),
-        "",
     )
 
 
@@ -345,7 +347,7 @@ def sentence_of(name: str, verdict: Verdict) -> str:
         return f"{name} meets every objective in {runs}"
     if verdict.answer == "undecided":
         return f"{name} is undecided: it meets every objective in {runs}"
-    if verdict.answer == "misses_anyway":
+    if verdict.answer == MISSES_ANYWAY:
         missed = ", ".join(verdict.missed_anyway())
         return (
             f"{name} breaks nothing in {runs}, but misses anyway, even without a rollout: {missed}"

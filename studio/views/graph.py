@@ -17,6 +17,7 @@ from simulation.results.run_result import RunResult
 from simulation.results.states import State
 from simulation.scenario.model import Scenario
 from simulation.scenario.release_graph import critical_chain, release_graph
+from studio.views.candidate.endings import stop_text
 from studio.views.figures_text import (
     drain_text,
     duration_text,
@@ -150,7 +151,7 @@ def release_drawing(scenario: Scenario, run: RunResult | None = None) -> Drawing
         if took is not None:
             facts.append(f"takes {duration_text(took)} in a typical run")
         elif run is not None:
-            facts.append("did not end" if begin_s is not None else "was not begun")
+            facts.append("was not begun" if begin_s is None else _unfinished_words(run))
         if name in path:
             facts.append("on the critical path")
         under = instances_text(count) + ("" if took is None else f" · {duration_text(took)}")
@@ -160,6 +161,12 @@ def release_drawing(scenario: Scenario, run: RunResult | None = None) -> Drawing
     steps = {(path[k], path[k + 1]) for k in range(len(path) - 1)}
     edges = tuple(Edge(service, other, (service, other) in steps) for service, other in graph.edges)
     return Drawing(tuple(nodes), edges, _chain_words(path, run))
+
+
+def _unfinished_words(run: RunResult) -> str:
+    """Return why an instance of a service is still away at the end of a run."""
+    words = stop_text(run)
+    return f"was {words}" if words else "went on without the instances that failed"
 
 
 def _service_times(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
+from studio.views.candidate.control import control_figure
 from studio.views.facts import Fact, facts
 from studio.views.figures_text import (
     NOTHING,
@@ -15,6 +17,7 @@ from studio.views.figures_text import (
     duration_text,
     latency_text,
     limit_text,
+    metric_text,
     percent_text,
 )
 
@@ -31,9 +34,8 @@ FOUR = (
     ("Fewest in the pool", "The fewest instances that serve at once"),
     ("p99 during rollout", "99 of 100 requests are answered faster"),
     (
-        "Requests lost",
-        "The share of a rollout's requests that is rejected, times out, is refused, cut "
-        "or in error; the mean over the runs",
+        "Lost per rollout",
+        "A rollout's requests that are rejected, time out, are refused, cut or in error; the mean over the runs",
     ),
 )
 """The name of each figure, and the figure explained in plain words."""
@@ -45,10 +47,12 @@ class HeadFigure:
 
     Attributes:
         name: The figure's name.
-        tip: The figure explained in plain words.
+        tip: The figure explained in plain words, with the difference to the control where there is one.
         figure: The mean over the runs as text, with its unit.
         under: The range of single runs (5–95 %), and the limit.
         is_within: True when the limit is shown to hold, False when it is shown to break, else None.
+        control: The figure without a rollout; empty where there is none.
+        is_missed_anyway: Whether the fleet misses the limit without a rollout, too.
     """
 
     name: str
@@ -56,6 +60,15 @@ class HeadFigure:
     figure: str
     under: str
     is_within: bool | None
+    control: str = ""
+    is_missed_anyway: bool = False
+
+    @property
+    def look(self) -> str:
+        """Return the look of the line under the figure: ``good``, ``bad``, ``missed`` or ``soft``."""
+        if self.is_missed_anyway:
+            return "missed"
+        return "soft" if self.is_within is None else "good" if self.is_within else "bad"
 
 
 def four_figures(
@@ -70,7 +83,8 @@ def four_figures(
     """
     limited, duration_tip, p99_tip, lost_tip = facts(result, objectives), FOUR[0], FOUR[2], FOUR[3]
     capacity = result.metrics["lowest_capacity_fraction"].mean
-    return (
+    lost = partial(metric_text, limited.lost.metric)
+    figures = (
         _head_figure(duration_tip, limited.duration, duration_text, clock_text, clock_text),
         pool_figure(
             limited.pool.figure.mean,
@@ -78,10 +92,35 @@ def four_figures(
             objectives.lowest_in_pool,
             instance_count,
             limited.pool.is_within,
+            service_count=len(result.scenario.services),
         ),
         _head_figure(p99_tip, limited.p99, latency_text, latency_text, limit_text),
-        _head_figure(lost_tip, limited.lost, percent_text, percent_text, percent_text),
+        _head_figure((lost_tip[0], _lost_tip(result)), limited.lost, lost, lost, lost),
     )
+    of_facts = limited.by_metric.values()
+    return tuple(
+        _beside_control(figure, result, fact)
+        for figure, fact in zip(figures, of_facts, strict=True)
+    )
+
+
+def _lost_tip(result: CandidateResult) -> str:
+    """Return the tip of the lost requests, with their share and their count per rollout."""
+    share = result.metrics["rollout_error_fraction"].mean
+    if share is None:
+        return FOUR[3][1]
+    count = result.alone["failed_requests"].mean
+    return f"{FOUR[3][1]}: {percent_text(share)} of the requests, {count_text(count)} per rollout"
+
+
+def _beside_control(figure: HeadFigure, result: CandidateResult, fact: Fact) -> HeadFigure:
+    """Return a figure with its control, where a fleet without a rollout has such a figure."""
+    figure = replace(figure, is_missed_anyway=fact.is_missed_anyway)
+    control = control_figure(result, fact.metric)
+    if control is None:
+        return figure
+    tip = f"{figure.tip}; {control.words()}"
+    return replace(figure, tip=tip, control=control.figure_text())
 
 
 def _head_figure(
@@ -102,6 +141,8 @@ def pool_figure(
     least: int | None,
     instance_count: int,
     is_within: bool | None,
+    *,
+    service_count: int = 1,
 ) -> HeadFigure:
     """Return the second figure, the fewest instances in the pool, simulated or estimated.
 
@@ -111,11 +152,14 @@ def pool_figure(
         least: Fewest instances that the objectives allow, None without a limit.
         instance_count: Instances in all services together.
         is_within: As in `HeadFigure`.
+        service_count: Number of services. Of several, the instances are counted together, but capacity is
+            that of the service that has least left.
     """
+    whose = "capacity" if service_count == 1 else "one service's capacity"
     return HeadFigure(
         *FOUR[1],
         NOTHING if lowest is None else f"{count_text(lowest)} of {instance_count:,}",
-        (NOT_ROLLED if lowest is None else f"{percent_text(share)} of capacity")
+        (NOT_ROLLED if lowest is None else f"{percent_text(share)} of {whose}")
         + (f" · at least {least}" if least is not None else ""),
         is_within,
     )

@@ -20,6 +20,7 @@ from simulation.scenario.model import Scenario
 from simulation.scenario.rollout import ALL_AT_ONCE
 from simulation.scenario.units import Floats
 from simulation.study.compare import CandidateResult
+from studio.views.candidate.endings import is_done, stop_text
 from studio.views.figures_text import clock_text, count_text, latency_text
 from studio.views.sentences import failure_text
 
@@ -178,9 +179,11 @@ class Story:
         """Return the worst moment of the run, the first to look at.
 
         It is the moment at which most requests fail. If none fails, it is the moment at which capacity falls
-        shortest of the traffic; if capacity suffices, the moment with the highest p99 among bins with enough
-        requests. Moments after the rollout count as well: backlogs, cold caches and retry storms are at their
-        worst then. Means over a few bins find the place (see `judged_width`), then the worst bin there counts.
+        shortest of the traffic; if capacity suffices, the moment with the highest p99 of at least
+        `ENOUGH_REQUESTS` requests, and where fewer were answered, the one with the least room. Moments after
+        the rollout count until all has settled: backlogs, cold caches and retry storms are at their worst then.
+        Means over a few bins find the place (see `judged_width`), then the worst bin there counts, if it has
+        enough requests of its own.
         """
         bin_s, series = self.run.bin_s, self.run.series
         count = max(1, min(len(series["capacity_rps"]), int(np.ceil(self.until_s / bin_s))))
@@ -191,20 +194,24 @@ class Story:
         room = np.where(
             whole, smooth((series["capacity_rps"] - series["offered_rps"])[:count], width), np.inf
         )
-        slow = _p99_of_enough(p99, series["served_rps"][:count] * bin_s, width)
-        slow = np.where(whole, slow, np.nan)
+        answered = np.nan_to_num(series["served_rps"][:count] * bin_s)
+        slow = _p99_of_enough(p99, answered, width)
+        own_p99 = np.where(answered >= ENOUGH_REQUESTS, p99, np.nan)
         if np.nanmax(failed, initial=0.0) > 0:
             around = int(np.argmax(smooth(failed, width)))
             place = _worst_bin(failed, around, width)
         elif room.min() < 0 or not np.isfinite(slow).any():
             place = int(np.argmin(room))
         else:
-            place = _worst_bin(p99, int(np.nanargmax(slow)), width)
+            around = int(np.nanargmax(slow))
+            place = _worst_bin(own_p99, around, width)
         facts = (
             [] if not failed[place] > 0 else [f"{count_text(float(failed[place]))} requests/s fail"]
         )
-        if np.isfinite(p99[place]):
-            facts.append(f"p99 {latency_text(float(p99[place]))}")
+        if np.isfinite(own_p99[place]):
+            facts.append(f"p99 {latency_text(float(own_p99[place]))}")
+        elif np.isfinite(slow[place]):
+            facts.append(f"p99 around it {latency_text(float(slow[place]))}")
         least = float(room[place])
         if least < 0 or (not facts and np.isfinite(least)):
             side = "above" if least < 0 else "below"
@@ -215,13 +222,16 @@ class Story:
     @cached_property
     def events(self) -> tuple[ReplayEvent, ...]:
         """Return the events of the run, by time."""
-        events = [*self._moves(), *self._wave_ends(), self._lowest(), self.worst]
+        events = [self.worst, *self._moves(), *self._wave_ends(), self._lowest()]
         if self.run.metrics["rollout_duration_s"] is not None:
-            events.append(ReplayEvent(self.rollout_end_s, _ENDS[self.run.ended]))
+            words = "is done" if is_done(self.run) else f"was {stop_text(self.run)}"
+            events.append(ReplayEvent(self.rollout_end_s, f"the rollout {words}"))
+            if self.run.ended is Ending.HORIZON:
+                events.append(ReplayEvent(self.until_s, "the queue has not settled by the end"))
         else:
             by = self.run.stopped_by
             last = "" if by is None else f": {failure_text(by, len(self.groups) > 1)}"
-            events.append(ReplayEvent(self.until_s, f"{_ENDS[self.run.ended]}{last}"))
+            events.append(ReplayEvent(self.until_s, f"the rollout was {stop_text(self.run)}{last}"))
         return tuple(sorted(events, key=lambda event: event.time_s))
 
     def _moves(self) -> Iterator[ReplayEvent]:
@@ -256,12 +266,6 @@ _STATE_WORDS = {
     State.DRAINING: "leaves the pool",
     State.FAILED: "failed",
     State.CRASHED: "crashed",
-}
-_ENDS = {
-    Ending.DONE: "the rollout is done",
-    Ending.HALTED: "the rollout was halted",
-    Ending.ROLLED_BACK: "the rollout was rolled back",
-    Ending.HORIZON: "the rollout did not settle",
 }
 
 
@@ -307,8 +311,8 @@ def story_of(run: RunResult, scenario: Scenario) -> Story:
 def _versions(states: Sequence[StateInterval], twice: NDArray[np.int8]) -> Iterator[bool]:
     """Yield for each interval whether the instance has the new version.
 
-    An instance has the new version once it has started (`simulation.control.strategy`). Where replacements
-    run beside the old instances, the old ones keep the old version and the replacements have the new one.
+    An instance has the new version once it has started (`simulation.control.strategy`); while it starts, the
+    version is the one that is being started. Where replacements run beside the old instances, the old ones keep the old version and the replacements have the new one.
     Otherwise a start changes the version; only an instance that failed is started with the old one again.
     """
     number, is_new, has_failed, before = -1, False, False, State.SERVING
@@ -320,7 +324,8 @@ def _versions(states: Sequence[StateInterval], twice: NDArray[np.int8]) -> Itera
             is_new, has_failed = not (is_new or has_failed), False
         has_failed = has_failed or interval.state is State.FAILED
         before = interval.state
-        yield is_new
+        is_starting = before is State.STARTING and twice[number] == 0
+        yield not (is_new or has_failed) if is_starting else is_new
 
 
 def _waves(scenario: Scenario) -> Iterator[tuple[int, ...]]:
@@ -355,30 +360,44 @@ def smooth(values: Floats, width: int) -> Floats:
     return means
 
 
-_ENOUGH_REQUESTS = 100
-"""Least number of answered requests for a 99th percentile: with fewer it is just the slowest one."""
+ENOUGH_REQUESTS = 200
+"""Minimum number of answered requests for a p99 that is compared with others.
+
+The p99 of up to 100 requests is the slowest of them, so one slow request would make any bin the worst. Of 200
+requests, two must be slow.
+"""
 
 
-def _p99_of_enough(p99: Floats, served: Floats, width: int) -> Floats:
-    """Return the mean p99 over ``width`` bins around each bin, NaN where too few requests were answered.
+def _p99_of_enough(p99: Floats, answered: Floats, width: int) -> Floats:
+    """Return the mean p99 of the requests around each bin, NaN where too few were answered.
 
-    Where no stretch of bins has `_ENOUGH_REQUESTS`, a stretch needs half as many as the fullest one.
+    As many bins are taken together, at least ``width``, as the busiest of them need for `ENOUGH_REQUESTS`. At
+    the edges, where fewer bins are left, there is no mean.
 
     Args:
         p99: The p99 of each bin, in seconds.
-        served: Number of requests answered in each bin.
-        width: Number of bins that are taken together.
+        answered: Number of requests answered in each bin.
+        width: Least number of bins that are taken together.
     """
-    answered = np.convolve(np.nan_to_num(served), np.ones(width), mode="same")
-    needed = min(_ENOUGH_REQUESTS, answered.max(initial=0.0) / 2)
-    means: Floats = np.where(answered >= needed, smooth(p99, width), np.nan)
+    count = len(answered)
+    while width < count and np.convolve(answered, np.ones(width), "same").max() < ENOUGH_REQUESTS:
+        width += 2
+    width = min(width, count)
+    is_whole = np.zeros(count, dtype=np.bool_)
+    is_whole[width // 2 : count - (width - 1) // 2] = True
+    kernel, weights = np.ones(width), np.where(np.isfinite(p99), answered, 0.0)
+    requests = np.convolve(weights, kernel, "same")
+    total_s = np.convolve(weights * np.nan_to_num(p99), kernel, "same")
+    has_enough = is_whole & (requests >= ENOUGH_REQUESTS)
+    means: Floats = np.divide(total_s, requests, out=np.full(count, np.nan), where=has_enough)
     return means
 
 
 def _worst_bin(values: Floats, around: int, width: int) -> int:
-    """Return the bin with the highest value among the ``width`` bins around a bin."""
+    """Return the bin with the highest value among the ``width`` bins around a bin; that bin where none has a value."""
     first = max(0, around - width // 2)
-    return first + int(np.nanargmax(values[first : first + width]))
+    nearby = values[first : first + width]
+    return first + int(np.nanargmax(nearby)) if np.isfinite(nearby).any() else around
 
 
 def typical(result: CandidateResult) -> int:
@@ -390,7 +409,7 @@ def typical(result: CandidateResult) -> int:
 
 
 def worst_run(result: CandidateResult) -> int:
-    """Return the number of the worst run: one that did not end, else the one that loses most, else the slowest."""
+    """Return the number of the worst run: one whose rollout is not done, else the one that loses most, else the slowest."""
 
     def badness(place: int) -> tuple[bool, float, float]:
         run = result.runs[place]

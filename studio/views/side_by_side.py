@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import Literal
 
 from executor.plan.model import Interval
 from simulation.results.losses import LossCause
 from simulation.results.run_result import RunResult
-from simulation.study.compare import HIGHER_IS_BETTER, Band, CandidateResult
+from simulation.study.compare import HIGHER_IS_BETTER, Band, CandidateResult, ControlResult
 from simulation.study.statistics import Difference, interval, paired_difference
+from studio.views.candidate.control import control_figure, value_of
 from studio.views.figures_text import difference_text, metric_text, range_text, signed_text
 from studio.views.sentences import CAUSE_TEXTS, phases_text
 
@@ -25,13 +27,13 @@ FIGURES = (
     ("rollout_latency_p99_s", "p99 during rollout", "99 of 100 requests are answered faster"),
     (
         "rollout_error_fraction",
-        "Requests lost",
+        "Lost per rollout",
         "The share of a rollout's requests that is rejected, times out, is refused, cut or in error",
     ),
     (
         "failed_requests",
         "Failed requests",
-        "Rejected, timed out, refused, cut or in error, in a run",
+        "Rejected, timed out, refused, cut or in error, in a run over the time that all runs share",
     ),
     ("cut_requests", "Requests cut", "Those that a drain did not wait for, in a run"),
     ("slow_requests", "Slow requests", "Those slower than the objective of p99, in a run"),
@@ -117,7 +119,7 @@ class StripLines:
     end_s: float
 
 
-def lines_of(result: CandidateResult) -> StripLines:
+def lines_of(result: CandidateResult | ControlResult) -> StripLines:
     """Return the lines of a candidate: medians and the 5–95 % range of its runs."""
     names = ("capacity_rps", "offered_rps", "latency_p99_s", "latency_p50_s")
     capacity, traffic, p99, p50 = (result.band(name) for name in names)
@@ -127,7 +129,12 @@ def lines_of(result: CandidateResult) -> StripLines:
 
 
 def rows_of(
-    results: Sequence[CandidateResult], names: Sequence[str], baseline: int, *, alone: bool
+    results: Sequence[CandidateResult],
+    names: Sequence[str],
+    baseline: int,
+    *,
+    alone: bool,
+    control: ControlResult | None = None,
 ) -> list[TableRow]:
     """Return a row for each figure that any run has, with the differences to the baseline.
 
@@ -137,6 +144,7 @@ def rows_of(
         baseline: Number of the run, from 0, that the others are compared with.
         alone: True to take each candidate's figures over its own interval: runs of different
             comparisons have no common one.
+        control: The same start without a rollout, as a last cell of each row; None for no such cell.
     """
     rows = []
     for metric, name, tip in FIGURES:
@@ -152,10 +160,30 @@ def rows_of(
             )
             for place, result in enumerate(results)
         )
+        cells = tuple(map(_with_control, repeat(metric), cells, results))
+        if control is not None:
+            cells += (_control_cell(control, metric, values[baseline], names[baseline]),)
         rows.append(TableRow(metric, name, tip, cells))
         if metric == "failed_requests" and not alone:
-            rows += _rows_of_losses(results, names, baseline)
+            with_control = () if control is None else (control,)
+            rows += _rows_of_losses((*results, *with_control), names, baseline)
     return rows
+
+
+def _with_control(metric: str, cell: TableCell, result: CandidateResult) -> TableCell:
+    """Return a cell whose words hold the difference to the control, where there is one."""
+    figure = control_figure(result, metric)
+    if figure is None:
+        return cell
+    return replace(cell, words="; ".join(part for part in (cell.words, figure.words()) if part))
+
+
+def _control_cell(
+    control: ControlResult, metric: str, baseline: Sequence[float | None], against: str
+) -> TableCell:
+    """Return a figure of the control; what only a rollout has, such as a duration, is ``–``."""
+    values = [value_of(run.metrics, metric) for run in control.runs]
+    return _cell(metric, interval(values), (values, baseline), against)
 
 
 def _rows_of_losses(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from simulation.results.states import State
+from studio.views.figures_text import NOTHING
 from studio.views.theme import Theme
 
 READABLE = 4.5
@@ -60,6 +61,13 @@ LEGEND = (
 def look_of(state: State, is_new: bool) -> Look:
     """Return the look of an instance in a state, with the old or the new version."""
     return (_NEW if is_new else _OLD) if state is State.SERVING else _LOOKS[state]
+
+
+def version_text(state: State, is_new: bool) -> str:
+    """Return the version that an instance runs: ``old``, ``new``, or ``–`` while it runs none."""
+    if state in (State.DEPLOYING, State.VERIFYING, State.ABSENT):
+        return NOTHING
+    return "new" if is_new else "old"
 
 
 def colour_of(state: State, is_new: bool, theme: Theme) -> str:

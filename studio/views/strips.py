@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from simulation.estimates.estimate import Estimate
 from simulation.scenario.model import Objectives
 from simulation.scenario.units import Floats
-from simulation.study.compare import Band, CandidateResult
+from simulation.study.compare import Band, CandidateResult, ControlResult
+from studio.views.candidate.control import CONTROL_NAME, control_p99_s
 from studio.views.figures_text import NOTHING, count_text, limit_text
 from studio.views.replay import Story, judged_width, smooth
 from studio.views.sentences import no_estimate_text
@@ -26,6 +27,7 @@ class Line:
         time_s: Times of the values, in seconds, shape (points,).
         values: Values in the strip's unit, NaN where there is none, shape (points,).
         is_dashed: True for an estimate.
+        is_control: True for the same interval without a rollout; dashed too, but no estimate.
         is_step: True when each value holds until the next one.
     """
 
@@ -35,6 +37,7 @@ class Line:
     values: Floats
     is_dashed: bool = False
     is_step: bool = False
+    is_control: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,8 +109,20 @@ class Strip:
         ]
 
 
-def strips_of(story: Story, result: CandidateResult, objectives: Objectives) -> list[Strip]:
-    """Return the strips of one run, with the 5–95 % band of all runs around its p99."""
+def strips_of(
+    story: Story,
+    result: CandidateResult,
+    objectives: Objectives,
+    control: ControlResult | None = None,
+) -> list[Strip]:
+    """Return the strips of one run, with the 5–95 % band of all runs around its p99.
+
+    Args:
+        story: The run.
+        result: The candidate that the run belongs to.
+        objectives: The limits.
+        control: The candidate's control, whose p99 in the same replication is drawn too; None without one.
+    """
     run = story.run
     count = max(1, int(np.ceil(story.until_s / run.bin_s)))
     series = {name: values[:count] for name, values in run.series.items()}
@@ -119,7 +134,13 @@ def strips_of(story: Story, result: CandidateResult, objectives: Objectives) -> 
     band = _shortened(result.band("latency_p99_s"), count)
     limit_s = objectives.latency_p99
     shown = [series["latency_p99_s"], band.high, np.array([limit_s or 0.0])]
-    unit, scale = _unit_of(np.concatenate(shown))
+    without = np.zeros(0)
+    if control is not None:
+        without = control_p99_s(result, control, run)[: len(time_s)]
+    unit, scale = _unit_of(np.concatenate([*shown, without]))
+    control_line = Line(
+        CONTROL_NAME, "text", time_s[: len(without)], without * scale, is_control=True
+    )
     waiting = line("queue", "draining", "queue_count")
     return [
         _room(
@@ -132,6 +153,7 @@ def strips_of(story: Story, result: CandidateResult, objectives: Objectives) -> 
             (
                 line("p99", "accent", "latency_p99_s", scale),
                 line("p50", "soft", "latency_p50_s", scale),
+                *([control_line] if len(without) else []),
             ),
             band=("accent", band.time_s, band.low * scale, band.high * scale),
             limit=None if limit_s is None else (limit_s * scale, f"limit {limit_text(limit_s)}"),

@@ -43,6 +43,9 @@ class Theme:
         fails_text: Text of a verdict that fails.
         undecided_ground: Ground of an undecided verdict.
         undecided_text: Text of an undecided verdict.
+        missed: Marks of verdicts that the fleet misses anyway, without a rollout too.
+        missed_ground: Ground of such a verdict.
+        missed_text: Text of such a verdict.
     """
 
     name: str
@@ -67,21 +70,26 @@ class Theme:
     fails_text: str
     undecided_ground: str
     undecided_text: str
+    missed: str
+    missed_ground: str
+    missed_text: str
 
     def answer_colours(self, answer: str) -> tuple[str, str]:
         """Return the colours of a verdict's banner: ground and text."""
         return {
             "meets": (self.meets_ground, self.meets_text),
             "fails": (self.fails_ground, self.fails_text),
+            "misses_anyway": (self.missed_ground, self.missed_text),
         }.get(answer, (self.undecided_ground, self.undecided_text))
 
     def answer_mark(self, answer: str) -> str:
         """Return the colour of a verdict's mark in charts and tables."""
-        return {
+        marks = {
             "meets": self.new_version,
             "fails": self.failed,
-            "misses_anyway": self.starting,
-        }.get(answer, self.draining)
+            "misses_anyway": self.missed,
+        }
+        return marks.get(answer, self.draining)
 
 
 LIGHT = Theme(
@@ -107,6 +115,9 @@ LIGHT = Theme(
     fails_text="#A3420A",
     undecided_ground="#FBF1DA",
     undecided_text="#7A5200",
+    missed="#7A63C7",
+    missed_ground="#EEEAF7",
+    missed_text="#55409A",
 )
 
 DARK = Theme(
@@ -132,6 +143,9 @@ DARK = Theme(
     fails_text="#FFB48A",
     undecided_ground="#3A2E10",
     undecided_text="#F5CF72",
+    missed="#9D8AF0",
+    missed_ground="#2A2540",
+    missed_text="#C3B5F5",
 )
 
 THEMES = {theme.name: theme for theme in (LIGHT, DARK)}

@@ -29,7 +29,13 @@ from simulation.study.cells import Cell, run_cells
 from simulation.study.judging.figures import JudgedRun, read_run
 from simulation.study.statistics import FIRST_LOOK, answer_so_far
 from simulation.study.verdict import Breach, breach_text, verdict_of
-from studio.views.figures_text import ANSWER_WORDS, count_text, duration_text, latency_text
+from studio.views.figures_text import (
+    ANSWER_WORDS,
+    MISSES_ANYWAY,
+    count_text,
+    duration_text,
+    latency_text,
+)
 from studio.views.sentences import estimate_answer
 
 _STEPS_S = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0)
@@ -39,7 +45,7 @@ _WEEK_STEP_S = 4 * 3600.0
 _ROUNDS = (1, 3, FIRST_LOOK)
 """Number of runs of every cell after each round; no cell gets more before all have as many."""
 
-ANSWERS = ("meets", "fails", "undecided", "misses_anyway", "", "out")
+ANSWERS = ("meets", "fails", "undecided", MISSES_ANYWAY, "", "out")
 """The answers for a cell; empty while nothing is known, ``out`` where nothing can be simulated."""
 
 
@@ -72,8 +78,8 @@ class CellFigures:
 
     @property
     def is_confirmed(self) -> bool:
-        """Return whether runs have shown the cell's answer; only then it has ✓, ✗ or ≠."""
-        return self.runs > 0 and self.answer in ("meets", "fails", "misses_anyway")
+        """Return whether runs have decided the cell; only then it has ✓, ✗ or ◇."""
+        return self.runs > 0 and self.answer in ("meets", "fails", MISSES_ANYWAY)
 
     @property
     def is_open(self) -> bool:
@@ -446,7 +452,7 @@ _STANDINGS = {
     "meets": "meets",
     "fails": "fails",
     "undecided": "is undecided",
-    "misses_anyway": "misses anyway",
+    MISSES_ANYWAY: "misses anyway",
     "so far": "is not decided yet",
     "should meet": "should meet",
     "should fail": "should fail",

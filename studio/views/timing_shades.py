@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from studio.views.cividis import CIVIDIS
-from studio.views.figures_text import ANSWER_GLYPHS, duration_text, latency_text
+from studio.views.figures_text import ANSWER_GLYPHS, MISSES_ANYWAY, duration_text, latency_text
 from studio.views.theme import Theme
 from studio.views.ticks import time_ticks
 from studio.views.timing import CellFigures, CellGrid
@@ -117,7 +117,7 @@ def _colours(theme: Theme) -> tuple[str, ...]:
         "meets": theme.new_version,
         "fails": theme.failed,
         "undecided": theme.draining,
-        "misses_anyway": theme.starting,
+        MISSES_ANYWAY: theme.missed,
         "": theme.old_version,
         "out": theme.out,
     }

@@ -9,8 +9,10 @@ from operator import attrgetter
 from simulation.results.run_result import Ending
 from simulation.scenario.model import Objectives
 from simulation.study.compare import HIGHER_IS_BETTER, CandidateResult, Comparison, front_of
+from studio.views.candidate.endings import stops_text
 from studio.views.facts import Facts, facts, is_within
 from studio.views.figures_text import (
+    MISSES_ANYWAY,
     count_text,
     latency_text,
     percent_text,
@@ -161,7 +163,7 @@ def why_empty(comparison: Comparison) -> str:
     """Return the reason why no candidate has a point."""
     if any(result.ended[Ending.DONE] for result in comparison.candidates):
         return "No request came while a rollout went on"
-    return "No candidate has ended its rollout"
+    return f"No rollout has come to its end: it {stops_text(comparison.candidates)}"
 
 
 def holding_front(comparison: Comparison, risk: Risk) -> tuple[int, ...]:
@@ -247,9 +249,7 @@ def _bars(comparison: Comparison, point: Point, risk: Risk) -> bool:
         return False
     shown = {_DURATION, risk.metric}
     by_metric = limited.by_metric.items()
-    breaks_elsewhere = any(
-        one.is_within is False for metric, one in by_metric if metric not in shown
-    )
+    breaks_elsewhere = any(one.is_broken for metric, one in by_metric if metric not in shown)
     lies_outside = any(
         is_within(metric, one.figure.mean, one.limit) is False
         for metric, one in by_metric
@@ -259,4 +259,4 @@ def _bars(comparison: Comparison, point: Point, risk: Risk) -> bool:
 
 
 def _breaks(result: CandidateResult, limited: Facts) -> bool:
-    return result.verdict.answer == "fails" or limited.breaks_a_limit
+    return result.verdict.answer in ("fails", MISSES_ANYWAY) or limited.breaks_a_limit

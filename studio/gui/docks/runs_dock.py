@@ -25,6 +25,8 @@ from studio.gui.document.document import Document
 from studio.gui.document.runs import KeptRun
 from studio.views.figures_text import (
     ANSWER_GLYPHS,
+    ANSWER_TIPS,
+    ANSWER_WORDS,
     clock_text,
     count_text,
     drain_text,
@@ -42,18 +44,24 @@ _Index = QModelIndex | QPersistentModelIndex
 
 HEADINGS = ("", "run", "window", "drain", "min", "fewest", "p99", "failed", "seed", "verdict")
 _TIPS = {
-    "": "✓ meets the objectives, ✗ fails, ? undecided, ≠ misses an objective even without a rollout",
+    "": "\n".join(f"{glyph} {ANSWER_TIPS[answer]}" for answer, glyph in ANSWER_GLYPHS.items()),
     "run": "Name of the run; F2 renames it. The box shows the run in Compare.",
     "window": "Instances that are out at once",
     "drain": "Drain timeout",
     "min": "Mean duration of the rollout, minutes and seconds",
     "fewest": "Mean of the lowest number of instances in the pool",
     "p99": "Mean p99 of the latency during the rollout",
-    "failed": "Mean number of failed requests in a run",
+    "failed": "Mean number of requests that fail per run, over the time that all candidates share",
     "seed": "Random seed of the runs",
     "verdict": "Whether the objectives hold, and in how many runs",
 }
-_LEGEND = "☑\u00a0shows\u00a0in\u00a0Compare   ✓\u00a0meets   ?\u00a0undecided   ≠\u00a0misses\u00a0anyway   ✗\u00a0fails"
+_LEGEND = "   ".join(
+    entry.replace(" ", "\u00a0")
+    for entry in (
+        "☑ shows in Compare",
+        *(f"{ANSWER_GLYPHS[answer]} {words}" for answer, words in ANSWER_WORDS.items()),
+    )
+)
 """A no-break space keeps each sign beside its word."""
 _MARK, _NAME, _VERDICT = 0, 1, len(HEADINGS) - 1
 _NARROW = ("", "run", "min", "p99")

@@ -43,7 +43,15 @@ class ScenarioPanel(QFrame):
         self._scroll.setWidgetResizable(True)
         self._scroll.setFrameShape(QFrame.Shape.NoFrame)
         self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.candidate = QLabel()
+        self.candidate.setObjectName("soft")
+        self.candidate.setContentsMargins(10, 0, 8, 0)
+        self.candidate.setWordWrap(True)
+        self.candidate.setTextFormat(Qt.TextFormat.PlainText)
+        outer.addWidget(self.candidate)
         outer.addWidget(self._scroll)
+        for signal in (document.compared, document.selected, document.listed):
+            signal.connect(self._show_candidate)
         document.opened.connect(self._build)
         document.edited.connect(self._show)
         self._build()
@@ -159,6 +167,20 @@ class ScenarioPanel(QFrame):
             self._start.show_text(start_text(scenario))
             self._start.mark_changed(start_text(scenario) != start_text(saved))
             self._start.setEnabled(self._is_unlocked("clock.start"))
+
+        self._show_candidate()
+
+    def _show_candidate(self) -> None:
+        """Say which candidate the fields are of where the pages show another one."""
+        run = self._document.current_run
+        shows_other = run is not None and self._document.shows_other_candidate
+        self.candidate.setVisible(shows_other)
+        if run is not None and shows_other:
+            window = self._document.scenario.window_count()
+            name = run.name if run.is_named else run.name.lower()
+            self.candidate.setText(
+                f"These are the values of window {window}; the pages show {name}."
+            )
 
     def _is_unlocked(self, key: str) -> bool:
         return self._unlocked is None or key in self._unlocked

@@ -155,6 +155,15 @@ class Document(QObject):
         """The index of the selected candidate in the latest comparison; None when an older run is selected."""
         return self._keys.index(self._selected_key) if self._selected_key in self._keys else None
 
+    @property
+    def shows_other_candidate(self) -> bool:
+        """Return whether the selected run is another candidate than the scenario as it is edited."""
+        run = self.current_run
+        if run is None or self.is_stale or self.scenario.rollout is None:
+            return False
+        is_older = self.selection is None
+        return is_older or run.result.candidate.window != self.scenario.window_count()
+
     def runs_of_comparison(self) -> tuple[KeptRun | None, ...]:
         """Return the runs of the latest comparison in its order; None for a removed run."""
         run_by_key = {run.key: run for run in self._runs}
@@ -370,7 +379,8 @@ class Document(QObject):
         self._removed -= {run.key}
         if self._comparison is not None and run.key in self._keys:
             result = self._comparison.candidates[self._keys.index(run.key)]
-            run = replace(run, scenario=result.scenario, result=result)
+            control = self._comparison.control_of(result)
+            run = replace(run, scenario=result.scenario, result=result, control=control)
         others = [listed for listed in self._runs if listed.key != run.key]
         self._runs = (*others[:index], run, *others[index:])
         if self._selected_key is None:

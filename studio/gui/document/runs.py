@@ -15,7 +15,7 @@ from simulation.scenario.model import Scenario
 from studio.views.figures_text import candidate_name
 
 if TYPE_CHECKING:
-    from simulation.study.compare import CandidateResult, Comparison
+    from simulation.study.compare import CandidateResult, Comparison, ControlResult
 
 MOST_SIDE_BY_SIDE = 4
 """Maximum number of runs side by side in *Compare*."""
@@ -30,6 +30,7 @@ class KeptRun:
         name: The name: what differs from the neighbours, or the user's name.
         scenario: The scenario with the candidate applied.
         result: The result.
+        control: The result of the same start without a rollout; None where there is none.
         is_named: Whether the user has named the run.
         is_compared: Whether the user has shown the run in *Compare* (True) or hidden it (False);
             None for neither.
@@ -40,6 +41,7 @@ class KeptRun:
     name: str
     scenario: Scenario
     result: CandidateResult
+    control: ControlResult | None = None
     is_named: bool = False
     is_compared: bool | None = None
     is_baseline: bool = False
@@ -74,11 +76,14 @@ def merge_results(
     for index, (key, result) in enumerate(zip(keys, comparison.candidates, strict=True)):
         if key in removed:
             continue
-        new_run = KeptRun(key, candidate_name(comparison, index), result.scenario, result)
+        control = comparison.control_of(result)
+        new_run = KeptRun(key, candidate_name(comparison, index), result.scenario, result, control)
         previous = run_by_key.get(key)
         if previous is not None:
             name = previous.name if previous.is_named else new_run.name
-            new_run = replace(previous, name=name, scenario=result.scenario, result=result)
+            new_run = replace(
+                previous, name=name, scenario=result.scenario, result=result, control=control
+            )
         new_runs[key] = new_run
     kept_runs = [new_runs.pop(run.key, run) for run in runs if run.is_kept]
     return (*kept_runs, *new_runs.values())

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 TWO_ROWS_BELOW_PX = 600
 
+_LOOKS = {True: "good", False: "bad", None: "soft"}
+
 LONGEST_NAME = 40
 """Maximum length of a run's name in the sentence; the list of runs has the whole name."""
 
@@ -108,7 +110,7 @@ class Headline(QWidget):
             )
             self.banner.show_verdict("", message, "", self._theme)
             for card in self.cards.values():
-                card.show_figure("–", " ", None)
+                card.show_figure("–", " ", "soft")
         else:
             self._show_verdict(run.name, run.result)
             self._show_figures(run.result, run.scenario)
@@ -132,22 +134,35 @@ class Headline(QWidget):
         if lines:
             reason = [] if meets or not note else [note]
             note = " · ".join([*reason, *(f"! {line}" for line in lines)])
-        sentence = f"{ANSWER_GLYPHS[verdict.answer]}  {sentence_of(shorten_name(name), verdict)}"
+        words = sentence_of(shorten_name(name), verdict)
+        if self._document.shows_other_candidate:
+            words = f"Looked at: {words}"
+        sentence = f"{ANSWER_GLYPHS[verdict.answer]}  {words}"
         self.banner.show_verdict(verdict.answer, sentence, note, self._theme)
 
     def _show_figures(self, result: CandidateResult, scenario: Scenario) -> None:
         instance_count = sum(figure.instance_count for figure in scenario.services.values())
         figures = four_figures(result, scenario.objectives, instance_count)
+        has_control = any(figure.control for figure in figures)
         for card, figure in zip(self.cards.values(), figures, strict=True):
-            card.show_figure(figure.figure, figure.under, figure.is_within)
+            card.show_figure(figure.figure, figure.under, figure.look)
+            card.show_control(figure.control, is_shown=has_control)
+            card.setToolTip(figure.tip)
 
     def _show_pool(self, lowest: float | None, capacity_fraction: float | None) -> None:
         scenario = self._document.scenario
         instance_count = sum(service.instance_count for service in scenario.services.values())
         least = scenario.objectives.lowest_in_pool
         is_within_limit = is_within("lowest_in_pool_count", lowest, least)
-        figure = pool_figure(lowest, capacity_fraction, least, instance_count, is_within_limit)
-        self.cards["pool"].show_figure(figure.figure, figure.under, figure.is_within)
+        figure = pool_figure(
+            lowest,
+            capacity_fraction,
+            least,
+            instance_count,
+            is_within_limit,
+            service_count=len(scenario.services),
+        )
+        self.cards["pool"].show_figure(figure.figure, figure.under, figure.look)
 
     def _show_estimate(self, estimate: Estimate) -> None:
         """Show the estimate of the edited scenario, the immediate answer to a moved slider."""
@@ -174,13 +189,13 @@ class Headline(QWidget):
                 reason_text = "no estimate" if reason is None else no_estimate_text(reason)
                 if estimate.runs:
                     reason_text = f"none by {source_text(estimate)}"
-                self.cards[card].show_figure(NOTHING, reason_text, None)
+                self.cards[card].show_figure(NOTHING, reason_text, "soft")
             else:
-                is_within_limit = is_within(metric, figure.value, limit)
+                look = _LOOKS[is_within(metric, figure.value, limit)]
                 source = source_text(estimate) if estimate.runs else "estimate"
                 under = f"{source} · limit {limit_text_of_card}" if limit is not None else source
                 about = f"≈ {text(figure.value).removeprefix('≈ ')}"
-                self.cards[card].show_figure(about, under, is_within_limit)
+                self.cards[card].show_figure(about, under, look)
         lowest, share = estimate.lowest_in_pool_count, estimate.lowest_capacity_fraction
         self._show_pool(lowest.value if lowest else None, share.value if share else None)
 

@@ -11,6 +11,7 @@ from studio.gui.toolkit.actions import ACTIONS, PAGES, Actions
 from studio.gui.widgets.elided import ElidedLabel
 from studio.gui.widgets.looks import look_as
 from studio.gui.widgets.segmented import Segmented
+from studio.views.figures_text import MISSES_ANYWAY
 
 _KEYS = {spec.key: spec.shortcuts[0] for spec in ACTIONS}
 
@@ -93,9 +94,8 @@ def plan_state(document: Document, jobs: Jobs) -> tuple[bool, str]:
         reasons = "; ".join(verdict.reasons)
         state = {
             "fails": "fails its objectives",
-            "undecided": "is undecided",
-            "misses_anyway": "misses an objective even without a rollout",
-        }[verdict.answer]
+            MISSES_ANYWAY: "misses an objective anyway, without a rollout too",
+        }.get(verdict.answer, "is undecided")
         return False, f"{run.name} {state}, so it cannot become a plan: {reasons}"
     return True, f"See {run.name.lower()} as a plan for the executor"
 

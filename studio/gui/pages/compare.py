@@ -10,9 +10,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QSplitter,
+    QVBoxLayout,
+    QWidget,
+)
 
-from simulation.study.compare import CandidateResult
+from simulation.study.compare import CandidateResult, ControlResult
 from studio.charts.side_by_side import side_by_side_figure
 from studio.gui.document.commands import set_baseline
 from studio.gui.document.document import Document
@@ -22,6 +30,7 @@ from studio.gui.pages.run_header import RunHeader
 from studio.gui.painted.side_by_side_chart import LEFT_PX, Columns, SideBySideChart
 from studio.gui.widgets.elided import ElidedLabel
 from studio.gui.widgets.figure_table import FigureTable
+from studio.views.candidate.control import CONTROL_NAME
 from studio.views.figures_text import metric_text
 from studio.views.side_by_side import StripLines, lines_of, note_of, rows_of
 from studio.views.theme import Theme
@@ -42,8 +51,10 @@ class ComparePage(Page):
         self.chart = SideBySideChart(theme)
         self.table = FigureTable(theme, LEFT_PX)
         self.note = ElidedLabel()
+        self.control_header = QLabel(CONTROL_NAME.capitalize())
+        self.control_header.setWordWrap(True)
         self.empty = QLabel()
-        self._lines: dict[str, tuple[CandidateResult, StripLines]] = {}
+        self._lines: dict[str, tuple[CandidateResult | ControlResult, StripLines]] = {}
         self._lay_out()
         self.setFocusProxy(self.chart)  # so that the chart's keys work as soon as the page is shown
         jobs.started.connect(self.follow)
@@ -58,6 +69,12 @@ class ComparePage(Page):
         self._heads = QHBoxLayout()
         self._heads.setContentsMargins(LEFT_PX, 0, 0, 0)
         self._heads.setSpacing(0)
+        self.control_header.setObjectName("heading")
+        self.control_header.setContentsMargins(8, 5, 8, 0)
+        self.control_header.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
+        self.control_header.setToolTip("The same requests over the same time, with nothing rolled")
+        self.control_header.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self._heads.addWidget(self.control_header, 1)
         inside.addLayout(self._heads)
         self._split = QSplitter(Qt.Orientation.Vertical)
         self._split.setChildrenCollapsible(False)
@@ -86,6 +103,8 @@ class ComparePage(Page):
             widget.setVisible(bool(runs))
         self.empty.setVisible(not runs)
         self._show_headers(runs)
+        control = self._control_of(runs) if runs else None
+        self.control_header.setVisible(control is not None)
         if not runs:
             self._lines = {}
             is_running = self.jobs.is_running
@@ -95,14 +114,16 @@ class ComparePage(Page):
             return
         names, results = [run.name for run in runs], [run.result for run in runs]
         base = baseline_of(runs)
-        self.chart.show_columns(
-            Columns(self._lines_of(runs), tuple(names), runs[base].scenario.objectives.latency_p99),
-            self.theme,
-        )
+        control = self._control_of(runs)
+        limit_s, columns = runs[base].scenario.objectives.latency_p99, list(names)
+        lines = self._lines_of(runs, control)
+        if control is not None:
+            columns.append(CONTROL_NAME.capitalize())
+        self.chart.show_columns(Columns(lines, tuple(columns), limit_s), self.theme)
         are_separate = self._are_separate(runs)
         estimates = self._show_estimate(runs)
-        rows = rows_of(results, names, base, alone=are_separate)
-        self.table.show_rows(rows, names, self.theme, estimates)
+        rows = rows_of(results, names, base, alone=are_separate, control=control)
+        self.table.show_rows(rows, columns, self.theme, estimates)
         is_paired = len({run.scenario.seed for run in runs}) == 1
         self.note.setText(note_of(results, names[base], alone=are_separate, paired=is_paired))
 
@@ -111,17 +132,24 @@ class ComparePage(Page):
         together = {run.key for run in self.document.runs_of_comparison() if run is not None}
         return any(run.key not in together for run in runs)
 
-    def _lines_of(self, runs: Sequence[KeptRun]) -> tuple[StripLines, ...]:
-        """Return the lines over time of each run; they are computed once per result."""
+    def _control_of(self, runs: Sequence[KeptRun]) -> ControlResult | None:
+        """Return the control of the baseline; None where there is none, or the runs have no common interval."""
+        return None if self._are_separate(runs) else runs[baseline_of(runs)].control
+
+    def _lines_of(
+        self, runs: Sequence[KeptRun], control: ControlResult | None
+    ) -> tuple[StripLines, ...]:
+        """Return the lines over time of each run and of the control; they are computed once per result."""
         previous_lines = self._lines
         self._lines = {}
-        for run in runs:
-            previous = previous_lines.get(run.key)
-            is_unchanged = previous is not None and previous[0] is run.result
-            self._lines[run.key] = (
-                previous if previous and is_unchanged else (run.result, lines_of(run.result))
-            )
-        return tuple(self._lines[run.key][1] for run in runs)
+        results: dict[str, CandidateResult | ControlResult] = {run.key: run.result for run in runs}
+        if control is not None:
+            results[CONTROL_NAME] = control
+        for key, result in results.items():
+            previous = previous_lines.get(key)
+            is_unchanged = previous is not None and previous[0] is result
+            self._lines[key] = previous if previous and is_unchanged else (result, lines_of(result))
+        return tuple(self._lines[key][1] for key in results)
 
     def _show_headers(self, runs: Sequence[KeptRun]) -> None:
         while len(self.headers) > len(runs):
@@ -133,7 +161,7 @@ class ComparePage(Page):
             header.selected.connect(self.document.look_at)
             header.baseline_chosen.connect(self._measure_by)
             self.headers.append(header)
-            self._heads.addWidget(header, 1)
+            self._heads.insertWidget(len(self.headers) - 1, header, 1)
         last_widget: QWidget | None = None
         for place, (header, run) in enumerate(zip(self.headers, runs, strict=True)):
             header.show_run(
@@ -192,5 +220,10 @@ class ComparePage(Page):
         if not runs:
             return {}
         limit_s = runs[baseline_of(runs)].scenario.objectives.latency_p99
-        results, names = [run.result for run in runs], [run.name for run in runs]
+        results: list[CandidateResult | ControlResult] = [run.result for run in runs]
+        names = [run.name for run in runs]
+        control = self._control_of(runs)
+        if control is not None:
+            results.append(control)
+            names.append(CONTROL_NAME.capitalize())
         return {"side by side": side_by_side_figure(results, names, limit_s)}

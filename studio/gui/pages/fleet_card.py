@@ -85,7 +85,7 @@ class FleetCard(QFrame):
         self.legend = StateLegend()
         self._heading = ElidedLabel("Fleet")
         self._heading.setObjectName("heading")
-        self._note = ""
+        self._note = self._name = ""
         top = QHBoxLayout()
         top.setSpacing(10)
         top.addWidget(self._heading)
@@ -101,15 +101,16 @@ class FleetCard(QFrame):
         """The heading above the tiles."""
         return self._heading.text()
 
-    def show_story(self, story: Story | None, theme: Theme, note: str) -> None:
+    def show_story(self, story: Story | None, theme: Theme, note: str, name: str = "") -> None:
         """Show another story.
 
         Args:
             story: The story; None for no fleet.
             theme: The colours.
             note: A note beside the moment; empty when the story is that of the present scenario.
+            name: The name of the candidate whose run it is.
         """
-        self._note = note
+        self._note, self._name = note, name
         self.legend.set_theme(theme)
         self.tiles.show_story(story, theme, faded=bool(note))
 
@@ -120,4 +121,5 @@ class FleetCard(QFrame):
             return
         self.tiles.show_time(time_s)
         at = duration_text(round(time_s)) if time_s >= 60 else clock_text(time_s)
-        self._heading.setText(f"Fleet at {at}{f', {self._note}' if self._note else ''}")
+        parts = [f"Fleet at {at}", self._name, self._note]
+        self._heading.setText(", ".join(part for part in parts if part))

@@ -37,7 +37,8 @@ from studio.gui.widgets.lines import LineList
 from studio.gui.widgets.log import PlainText, mono_font
 from studio.gui.widgets.looks import look_as
 from studio.gui.widgets.segmented import Segmented
-from studio.views.figures_text import Line, duration_text
+from studio.views.candidate.endings import stops_text
+from studio.views.figures_text import Line, duration_text, services_text
 from studio.views.graph import Drawing, release_drawing, typical_run, waves_drawing
 from studio.views.plan_text import plan_command, rules_in_words, waves_in_words
 from studio.views.sentences import source_text
@@ -135,7 +136,7 @@ class PlanPage(Page):
         elif wants_release:
             runs = () if draft.run is None else draft.run.result.runs
             drawing = release_drawing(draft.scenario, typical_run(runs))
-            heading = f"Release of {len(drawing.nodes)} services"
+            heading = f"Release of {services_text(len(drawing.nodes))}"
         else:
             assert draft.plan is not None
             drawing = waves_drawing(draft.plan, draft.outages())
@@ -158,7 +159,8 @@ class PlanPage(Page):
                 about = duration_text(estimate.rollout_duration_s.value)
                 return f"≈ {about} by {source_text(estimate)}"
             return ""
-        return "the rollout ended in no run"
+        stops = stops_text([self.draft.run.result])
+        return f"the rollout {stops}" if stops else "no critical path is known"
 
     def _show_about(self) -> None:
         node = self.graph.current

@@ -147,14 +147,15 @@ class ReplayPage(Page):
         note = "before your changes" if document.is_stale and run is not None else ""
         if run is None:
             note = "Nothing is simulated yet"
-        source = (self.story, note, self.theme.name)
+        name = "" if run is None else run.name if run.is_named else run.name.lower()
+        source = (self.story, f"{name}, {note}", self.theme.name)
         if (
             self._shown_source is None
             or source[0] is not self._shown_source[0]
             or source[1:] != self._shown_source[1:]
         ):
             self._shown_source = source  # while a slider moves, only the lines change
-            self.fleet.show_story(self.story, self.theme, note)
+            self.fleet.show_story(self.story, self.theme, note, name)
             self.table.show_story(self.story)
             self.transport.show_end(self.end_s)
             self.transport.set_usable(self.story is not None)
@@ -205,7 +206,7 @@ class ReplayPage(Page):
             # while a slider moves, the lines of the run stay
             self._strips_source = (kept_run, self.story)
             self._strips_of_run = strips_of(
-                self.story, kept_run.result, kept_run.scenario.objectives
+                self.story, kept_run.result, kept_run.scenario.objectives, kept_run.control
             )
 
     def _reset(self) -> None:
@@ -355,6 +356,6 @@ class ReplayPage(Page):
             k for k, candidate_run in enumerate(run.result.runs) if candidate_run is self._run
         )
         return {
-            "over time": over_time_figure(run.result, run.scenario, LIGHT),
+            "over time": over_time_figure(run.result, run.scenario, LIGHT, run.control),
             "steps": steps_figure(run.result, run.scenario, LIGHT, place),
         }

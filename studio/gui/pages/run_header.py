@@ -15,7 +15,7 @@ from PySide6.QtWidgets import (
 
 from studio.gui.document.runs import KeptRun
 from studio.gui.widgets.elided import ElidedLabel
-from studio.views.figures_text import ANSWER_GLYPHS, verdict_text
+from studio.views.figures_text import ANSWER_GLYPHS, ANSWER_WORDS, verdict_text
 from studio.views.theme import SMALL_PX, Theme
 
 WORDS_PX = 200
@@ -77,7 +77,7 @@ class RunHeader(QFrame):
         )
         self.name.setAccessibleName(f"Select {run.name}")
         self._verdict = verdict_text(run.result)
-        self._short_verdict = f"{ANSWER_GLYPHS[answer]} {answer}"
+        self._short_verdict = f"{ANSWER_GLYPHS[answer]} {ANSWER_WORDS[answer]}"
         self.setToolTip(self._verdict)  # the label shows as much of the verdict as fits
         self.baseline.setChecked(is_baseline)
         self.baseline.setAccessibleName(f"Make {run.name} the baseline")

@@ -37,6 +37,7 @@ from studio.gui.pages.base import Page
 from studio.gui.painted.timing_map import TimingMap
 from studio.gui.widgets.elided import ElidedLabel
 from studio.gui.widgets.segmented import Segmented
+from studio.views.candidate.best_cell import CellConfirmation, best_mark, confirmation_text
 from studio.views.theme import LIGHT, Theme
 from studio.views.timing import (
     CellFigures,
@@ -66,6 +67,7 @@ class TimingPage(Page):
     Attributes:
         grid: The cells; None where the scenario offers no choice.
         figures_by_cell: The figures of the cells that are known, by the number of their candidate.
+        confirmation: What fresh runs of the best cell show; None before they are simulated.
         job: The job that computes the cells; None before and after.
         simulates: Whether simulated runs follow the estimates.
     """
@@ -88,6 +90,7 @@ class TimingPage(Page):
         self._state: DocumentState | None = None
         self._base: dict[str, object] | None = None
         self.figures_by_cell: dict[int, CellFigures] = {}
+        self.confirmation: CellConfirmation | None = None
         self.job: Job | None = None
         self._hold = Hold()
         self._soon = QTimer(self)
@@ -173,6 +176,7 @@ class TimingPage(Page):
         if reason is not None:
             self._end_job()
             self.grid, self._base, self.figures_by_cell = None, None, {}
+            self.confirmation = None
             self.empty.setText(reason)
             self._show_progress()
             return
@@ -202,7 +206,7 @@ class TimingPage(Page):
             if has_same_base and before
             else {}
         )
-        self.grid, self._base = grid, base
+        self.grid, self._base, self.confirmation = grid, base, None
         self.figures_by_cell = {
             number: known_figures[case]
             for number, case in enumerate(grid.cases)
@@ -224,9 +228,9 @@ class TimingPage(Page):
         if grid is None:
             return
         key = self.figure.selected_key or "verdict"
-        self.map.show_map(
-            grid, shades_of(grid, self.figures_by_cell, key, self.theme), key, self.theme
-        )
+        best = best_mark(grid, self.figures_by_cell, self.confirmation)
+        shades = shades_of(grid, self.figures_by_cell, key, self.theme)
+        self.map.show_map(grid, shades, key, self.theme, best)
         own = grid.own()
         row = own[1] if own is not None else len(grid.windows) - 1
         self.sentence.setText(sentence_of(grid, self.figures_by_cell, row))
@@ -238,11 +242,13 @@ class TimingPage(Page):
         grid = self.grid
         if grid is None:
             return ""
-        figures = self.figures_by_cell.get(grid.number(column, row))
+        number = grid.number(column, row)
+        figures = self.figures_by_cell.get(number)
         at = grid.clock(grid.begin_s + column * grid.step_s)
-        return (
-            f"{at}, window {grid.windows[row]} – {figures.words() if figures else 'not yet known'}"
-        )
+        words = figures.words() if figures else "not yet known"
+        if self.confirmation is not None and self.confirmation.number == number:
+            words += f" · {confirmation_text(self.confirmation)}"
+        return f"{at}, window {grid.windows[row]} – {words}"
 
     def _show_cell(self, column: int, row: int) -> None:
         words = self.cell_text(column, row)
@@ -315,9 +321,14 @@ class TimingPage(Page):
         if job is not None:
             job.cancel()
 
-    def _on_published(self, job: Job, figures_by_cell: object) -> None:
-        if job is self.job and isinstance(figures_by_cell, Mapping):
-            for number, figures in figures_by_cell.items():
+    def _on_published(self, job: Job, published: object) -> None:
+        if job is not self.job:
+            return
+        if isinstance(published, CellConfirmation):
+            self.confirmation = published
+            self._paint()
+        elif isinstance(published, Mapping):
+            for number, figures in published.items():
                 before = self.figures_by_cell.get(number)
                 if before is None or figures.runs >= before.runs:
                     self.figures_by_cell[number] = figures
@@ -354,11 +365,12 @@ class TimingPage(Page):
         if grid is None or not self.figures_by_cell:
             return {}
         chosen_key = self.figure.selected_key or "verdict"
+        best = best_mark(grid, self.figures_by_cell, self.confirmation)
 
         def draw(key: str) -> Callable[[Sequence[Axes]], None]:
             def draw_both(axes: Sequence[Axes]) -> None:
                 draw_traffic(axes[0], grid, LIGHT)
-                draw_timing(axes[1], grid, self.figures_by_cell, key, LIGHT)
+                draw_timing(axes[1], grid, self.figures_by_cell, key, LIGHT, best=best)
 
             return draw_both
 

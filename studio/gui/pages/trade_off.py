@@ -25,6 +25,7 @@ from studio.gui.pages.base import Page
 from studio.gui.painted.trade_off_chart import ChartContent, EstimatedPoint, TradeOffChart
 from studio.gui.widgets.elided import ElidedLabel
 from studio.gui.widgets.segmented import Segmented
+from studio.views.candidate.endings import stops_text
 from studio.views.figures_text import (
     between_text,
     candidate_name,
@@ -109,14 +110,17 @@ def sentence_of(comparison: Comparison, undecided: UndecidedCandidates, risk: Ri
     ]
     if runs == 1:
         sentences = ["Every point is one run so far; an interval needs at least two."]
-    missing = [
-        candidate_name(comparison, index)
+    missing = {
+        candidate_name(comparison, index): result
         for index, result in enumerate(comparison.candidates)
         if result.metrics["rollout_duration_s"].mean is None
-    ]
+    }
     if 0 < len(missing) < len(comparison.candidates):
-        subject = f"{missing[0]} has" if len(missing) == 1 else f"{len(missing)} candidates have"
-        sentences.append(f"{subject} no point: the rollout never ended.")
+        subject, verb = f"{len(missing)} candidates", "have"
+        if len(missing) == 1:
+            subject, verb = next(iter(missing)), "has"
+        stops = stops_text(missing.values())
+        sentences.append(f"{subject} {verb} no point: the rollout {stops}.")
     if not risk.limit(comparison.scenario.objectives) and risk.metric != "exposure_requests":
         sentences.append(f"No objective limits the {risk.words}.")
     return " ".join([*sentences, undecided.words]).strip()

@@ -386,6 +386,9 @@ class SideBySideChart(QWidget):
             for key, _words, token in quantity.lines
         ]
         x, metrics = area.right(), painter.fontMetrics()
+        width = metrics.horizontalAdvance(" / ".join(words for words, _colour in parts)) + 4
+        ground = QRectF(x - width + 2, area.top() - 16, width, 14)  # the cursor passes behind
+        painter.fillRect(ground, with_opacity(self._theme.card, 0.85))
         for number, (words, colour) in enumerate(reversed(parts)):
             if number:
                 x -= metrics.horizontalAdvance(" / ")

@@ -157,8 +157,8 @@ def _fill(
 
 
 def _paint_line(painter: QPainter, place: _ValueScale, line: Line, colour: QColor) -> None:
-    pen = QPen(colour, 1.2 if line.token == "soft" else 1.8)
-    if line.is_dashed:
+    pen = QPen(colour, 1.2 if line.token == "soft" or line.is_control else 1.8)
+    if line.is_dashed or line.is_control:
         pen.setDashPattern(_DASHES)
     painter.setPen(pen)
     painter.setBrush(Qt.BrushStyle.NoBrush)

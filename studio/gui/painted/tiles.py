@@ -24,9 +24,9 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 from simulation.results.states import State
 from studio.gui.painted.tile_grid import HEADING_PX, WITH_WORDS, TileLayout, fit_tiles
 from studio.gui.toolkit.painting import claim_keys, font_of
-from studio.views.figures_text import clock_text, percent_text
+from studio.views.figures_text import NOTHING, clock_text, percent_text
 from studio.views.replay import STATES, StateSpan, Story
-from studio.views.states import Look, look_of, readable
+from studio.views.states import Look, look_of, readable, version_text
 from studio.views.theme import LIGHT, SMALL_PX, Theme
 
 _BAR_STEPS = 20
@@ -148,13 +148,15 @@ class Tiles(QWidget):
         if story is None or instance >= story.count:
             return ""
         interval = story.spell(int(self._interval[instance]))
-        version = "new" if interval.is_new else "old"
+        version = version_text(interval.state, interval.is_new)
         since = (
             "from the beginning"
             if interval.begin_s <= 0
             else f"since {clock_text(interval.begin_s)}"
         )
-        words = f"{story.names[instance]}: {interval.state.value} {since}, {version} version"
+        words = f"{story.names[instance]}: {interval.state.value} {since}"
+        if version != NOTHING:
+            words += f", {version} version"
         return f"{words}. {self._bar_text(interval)}".rstrip()
 
     def _bar_text(self, interval: StateSpan) -> str:

@@ -25,18 +25,21 @@ from PySide6.QtWidgets import QWidget
 
 from studio.gui.painted.plotted import PlotArea, round_values, with_opacity
 from studio.gui.toolkit.painting import font_of, picture_of
+from studio.views.candidate.best_cell import BestMark
+from studio.views.figures_text import MISSES_ANYWAY
 from studio.views.theme import SMALL_PX, Theme
 from studio.views.timing import CellGrid
 from studio.views.timing_shades import GLYPHS, Shades, clock_ticks, value_text, verdict_colour
 
 _LEFT_PX, _RIGHT_PX, _TRAFFIC_PX = 66, 14, 58
-_TOP_PX, _BETWEEN_PX, _TIMES_PX, _LEGEND_PX = 8, 8, 20, 20
+_TOP_PX, _BETWEEN_PX, _TIMES_PX, _LEGEND_PX = 8, 24, 20, 20
 _GLYPH_PX = 9
 """Minimum width of a cell that shows its glyph, in pixels."""
 
 _LEGEND = (
-    ("meets", "meets"), ("fails", "fails"), (None, "so far"), ("undecided", "undecided"),
-    ("misses_anyway", "misses anyway"), ("out", "left out"),
+    ("meets", "meets"), ("fails", "fails"), (MISSES_ANYWAY, "misses anyway"), (None, "so far"),
+    ("undecided", "undecided"),
+    ("out", "left out"),
 )  # fmt: skip
 """The answers with their words; None for a cell whose runs are incomplete, filled from below."""
 
@@ -55,6 +58,7 @@ class TimingMap(QWidget):
         self._grid: CellGrid | None = None
         self._shades: Shades | None = None
         self._key = "verdict"
+        self._best: BestMark | None = None
         self._cell: tuple[int, int] | None = None
         self._picture: QPixmap | None = None
         self.setAccessibleName("Starts and windows")
@@ -62,7 +66,14 @@ class TimingMap(QWidget):
         self.setMouseTracking(True)
         self.setMinimumSize(260, 190)
 
-    def show_map(self, grid: CellGrid, shades: Shades, key: str, theme: Theme) -> None:
+    def show_map(
+        self,
+        grid: CellGrid,
+        shades: Shades,
+        key: str,
+        theme: Theme,
+        best: BestMark | None = None,
+    ) -> None:
         """Show cells.
 
         Args:
@@ -70,7 +81,9 @@ class TimingMap(QWidget):
             shades: Their colours.
             key: The figure that the colours show, a key of `studio.views.timing_shades.FIGURES`.
             theme: The colours of the rest.
+            best: The mark of the best cell; None where no cell meets the objectives.
         """
+        self._best = best
         self._grid, self._shades, self._key, self._theme = grid, shades, key, theme
         is_inside = self._cell is not None and (
             self._cell[0] < len(grid.starts) and self._cell[1] < len(grid.windows)
@@ -308,7 +321,10 @@ class TimingMap(QWidget):
             painter.drawText(QPointF(x, y + 12), high)
             x += metrics.horizontalAdvance(high) + 18
         else:
+            shown = {glyph for row in shades.glyphs for glyph in row}
             for answer, words in _LEGEND:
+                if answer == MISSES_ANYWAY and GLYPHS[MISSES_ANYWAY] not in shown:
+                    continue  # most days have no such cell, and the line is short
                 box = QRectF(x, y + 1, 14, 14)
                 if answer in (None, "undecided"):
                     painter.fillRect(box, QColor(self._theme.field))
@@ -339,8 +355,37 @@ class TimingMap(QWidget):
             if cell is not None:
                 painter.setPen(QPen(QColor(colour), width))
                 painter.drawRect(self.cell_rect(*cell).adjusted(0.5, 0.5, -0.5, -0.5))
+        if self._best is not None:
+            self._paint_best(painter, self._best)
         if own is not None:  # a tick in the traffic shows the start of that cell
             place = self.cell_rect(*own)
             painter.setPen(QPen(QColor(self._theme.accent), 1.5))
             x = place.left()
             painter.drawLine(QPointF(x, _TOP_PX), QPointF(x, _TOP_PX + _TRAFFIC_PX))
+
+    @property
+    def best(self) -> BestMark | None:
+        """The mark of the best cell."""
+        return self._best
+
+    def _paint_best(self, painter: QPainter, best: BestMark) -> None:
+        """Paint a ring around the best cell, and its label above the cells, joined by a line."""
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        place, colour = self.cell_rect(*best.cell), QColor(self._theme.text)
+        style = Qt.PenStyle.SolidLine if best.is_confirmed else Qt.PenStyle.DashLine
+        painter.setPen(QPen(colour, 2, style))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.drawRoundedRect(place.adjusted(-1, -1, 1, 1), 4, 4)
+        painter.setFont(font_of(SMALL_PX, bold=True))
+        area = self.area()
+        width = painter.fontMetrics().horizontalAdvance(best.words) + 12
+        left = min(max(area.left(), place.center().x() - width / 2), area.right() - width)
+        label = QRectF(left, area.top() - _BETWEEN_PX + 3, width, 17)
+        painter.setPen(QPen(colour, 1))
+        x = place.center().x()
+        painter.drawLine(QPointF(x, label.bottom()), QPointF(x, place.top() - 1))
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(colour)
+        painter.drawRoundedRect(label, 5, 5)
+        painter.setPen(QColor(self._theme.card))
+        painter.drawText(label, Qt.AlignmentFlag.AlignCenter, best.words)

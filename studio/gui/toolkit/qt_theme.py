@@ -97,6 +97,7 @@ def _style_sheet(t: Theme) -> str:
     QLabel#figure {{ font-size: {FIGURE_PX:g}px; font-weight: 600; }}
     QLabel#good {{ color: {t.meets_text}; font-size: {SMALL_PX:g}px; }}
     QLabel#bad {{ color: {t.fails_text}; font-size: {SMALL_PX:g}px; }}
+    QLabel#missed {{ color: {t.missed_text}; font-size: {SMALL_PX:g}px; }}
     QPushButton, QToolButton {{
         background: {t.card}; border: 1px solid {t.line}; border-radius: 6px; padding: 5px 12px; }}
     QPushButton#choice {{ border-radius: {RADIUS_PX}px; padding: 0; text-align: left; }}

@@ -50,7 +50,7 @@ class VerdictBanner(QFrame):
 
 
 class FigureCard(QFrame):
-    """A figure with its name; below it the range of single runs and the limit."""
+    """A figure with its name; below it the range of single runs, the limit, and the control where there is one."""
 
     def __init__(self, name: str, tip: str) -> None:
         super().__init__()
@@ -65,18 +65,31 @@ class FigureCard(QFrame):
         self._figure.setObjectName("figure")
         self._under = ElidedLabel(" ")
         self._under.setObjectName("soft")
-        for label in (heading, self._figure, self._under):
+        self._control = ElidedLabel("")
+        self._control.setObjectName("soft")
+        for label in (heading, self._figure, self._under, self._control):
             label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
             layout.addWidget(label)
+        self._control.hide()
 
     @property
     def figure(self) -> str:
         """The figure, as shown."""
         return self._figure.text()
 
-    def show_figure(self, figure: str, under: str, is_within_limit: bool | None) -> None:
-        """Show a figure; ``is_within_limit`` is None where there is no limit."""
+    @property
+    def control(self) -> str:
+        """The figure of the control, as shown; empty where there is none."""
+        return self._control.text().strip()
+
+    def show_figure(self, figure: str, under: str, look: str) -> None:
+        """Show a figure without a control; ``look`` is that of the text under it."""
         self._figure.setText(figure)
         self._under.setText(under)
-        look = "soft" if is_within_limit is None else "good" if is_within_limit else "bad"
         look_as(self._under, look)
+        self.show_control("", is_shown=False)
+
+    def show_control(self, text: str, *, is_shown: bool) -> None:
+        """Show the figure of the control; an empty text keeps the line's room beside other cards."""
+        self._control.setText(text or " ")
+        self._control.setVisible(is_shown)

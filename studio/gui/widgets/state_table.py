@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 from simulation.results.states import State
 from studio.views.figures_text import clock_text
 from studio.views.replay import Story
-from studio.views.states import look_of
+from studio.views.states import look_of, version_text
 
 HEADINGS = ("instance", "state", "since", "until", "version")
 _ROW_PX = 24
@@ -79,7 +79,7 @@ def row_of(story: Story, instance: int, interval: int) -> tuple[str, ...]:
         f"{look.glyph}  {span.state.value}",
         clock_text(max(0.0, span.begin_s)),
         until,
-        "new" if span.is_new else "old",
+        version_text(span.state, span.is_new),
     )
 
 

@@ -204,8 +204,8 @@ def test_requests_that_end_after_their_stretch_are_judged_by_their_end() -> None
     )
     both = both_arms(one, EngineName.REFERENCE)
     judged = judge_stretches(both.stretches, both.rollout.ends, both.control.ends)
-    assert judged[0].control == {"": Figures(2, 0, pytest.approx(3.0))}
-    assert judged[1].control == {"": Figures(1, 0, pytest.approx(3.0))}
+    assert judged[0].control == {"": Figures(2, 0, 3.0)}
+    assert judged[1].control == {"": Figures(1, 0, 3.0)}
     assert judged[2].control == {"": Figures(0, 0, None)}
     assert_recounted(one, both)
 

@@ -222,8 +222,8 @@ def test_the_control_is_a_column_of_the_comparison() -> None:
         comparison.candidates[0].candidate.start_label,
         comparison.candidates[2].candidate.start_label,
     ]
-    assert comparison.control_of == (0, 0, 1, 1)
-    for candidate, number in zip(data["candidates"], comparison.control_of, strict=True):
+    assert comparison.control_places == (0, 0, 1, 1)
+    for candidate, number in zip(data["candidates"], comparison.control_places, strict=True):
         assert number is not None
         control = data["control"][number]
         assert control["requests"]["arrived"] == candidate["requests"]["arrived"]

@@ -145,7 +145,7 @@ def test_the_answer_and_the_figures_are_spoken(desk: Desk) -> None:
         f"Rollout takes: {figures[0]}",
         f"Fewest in the pool: {figures[1]}",
         f"p99 during rollout: {figures[2]}",
-        f"Requests lost: {figures[3]}",
+        f"Lost per rollout: {figures[3]}",
     } <= all_that_is_spoken(desk)
     desk.type_text("Start at", "noon")
     said = [words for words in all_that_is_spoken(desk) if words.startswith("Message: ")]

@@ -50,6 +50,8 @@ def test_every_text_can_be_read(theme: Theme) -> None:
         "meets": (theme.meets_text, theme.meets_ground),
         "fails": (theme.fails_text, theme.fails_ground),
         "undecided": (theme.undecided_text, theme.undecided_ground),
+        "missed anyway": (theme.missed_text, theme.missed_ground),
+        "missed anyway on card": (theme.missed_text, theme.card),
         "meets on card": (theme.meets_text, theme.card),
         "fails on card": (theme.fails_text, theme.card),
         "undecided on card": (theme.undecided_text, theme.card),

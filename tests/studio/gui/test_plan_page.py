@@ -265,7 +265,7 @@ def test_a_failed_rollout_is_drawn_up_to_its_failure(qtbot: QtBot) -> None:
     under = [node.under for node in seat.page.graph.drawing.nodes]
     assert under[0] == "✗ failed"
     assert set(under[1:]) == {"not begun"}
-    assert seat.page._critical.text() == "the rollout ended in no run"
+    assert seat.page._critical.text() == "the rollout was halted in 4 of 4 runs"
 
 
 def test_eighty_characters_fit(qtbot: QtBot) -> None:

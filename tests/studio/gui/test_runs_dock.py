@@ -274,7 +274,7 @@ def test_named_and_compared_runs_stay_after_the_next_comparison(
     assert desk.document.current_run.name == "Window 2"
     choose_name(desk, "as it is")
     assert desk.document.selection is None  # the run is not a candidate of the latest comparison
-    assert desk.window.headline.banner.sentence.startswith("✓  as it is meets")
+    assert desk.window.headline.banner.sentence.startswith("✓  Looked at: as it is meets")
     desk.document.open(ScenarioFile.parse(SHOP, desk.path))
     assert windows(desk) == []  # opening another file removes all runs
 

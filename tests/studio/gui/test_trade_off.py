@@ -189,7 +189,7 @@ def test_one_run_has_no_intervals(seat: Seat[TradeOffPage]) -> None:
 def test_a_rollout_that_never_ends_is_named(qtbot: QtBot) -> None:
     seat = Seat(qtbot, TradeOffPage, FAILING, windows=(1,))
     seat.run()
-    assert names(seat) == {"No candidate has ended its rollout"}
+    assert names(seat) == {"No rollout has come to its end: it was not simulated in 4 of 4 runs"}
     assert scale_of(seat.comparison, P99) is None
     seat.page.chart.setFocus()
     qtbot.keyClick(seat.page.chart, Qt.Key.Key_Right)  # there is no point to select

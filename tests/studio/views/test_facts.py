@@ -10,9 +10,15 @@ import pytest
 from simulation.results.run_result import RunResult
 from simulation.scenario.file import ScenarioFile
 from simulation.study.case import cases_of
-from simulation.study.compare import CandidateResult, Comparison, candidate_result, compare
+from simulation.study.compare import (
+    CandidateResult,
+    Comparison,
+    candidate_result,
+    compare,
+    front_of,
+)
 from simulation.study.execution import Execution
-from simulation.study.rows import run_rows
+from simulation.study.rows import Row, run_rows
 from simulation.study.verdict import broken_objectives
 from studio.views.facts import facts
 from studio.views.figures_text import percent_text
@@ -50,7 +56,7 @@ def test_requests_lost_is_the_share_of_a_rollout_that_its_limit_is_about() -> No
     comparison = compared(SHOP, 1, 2)
     result = with_metrics(comparison, 1, rollout_error_fraction=0.024)
     lost = four_figures(result, comparison.scenario.objectives, 6)[3]
-    assert lost.name == "Requests lost"
+    assert lost.name == "Lost per rollout"
     assert lost.figure == "2.4 %"
     assert lost.under == "2.4 % · limit 1 %"
     assert lost.is_within is False
@@ -118,6 +124,25 @@ def test_where_nothing_is_rolled_the_cards_show_what_the_verdict_judges() -> Non
 
 SHORT = {"rollout_duration_s": 2.0, "rollout_latency_p99_s": 0.05, "rollout_error_fraction": 0.85}
 """Fast because it loses 85 % of its requests, and the rest is answered at once."""
+
+
+def test_what_fails_is_not_on_the_front_of_the_comparison_and_beats_nothing() -> None:
+    whole = compared(SHOP.replace("in_runs: 40%", "in_runs: 95%"), 1, 2, 3)
+    bad = with_metrics(whole, 2, **SHORT)
+    assert bad.verdict.answer == "fails"
+    results = (*whole.candidates[:2], bad)
+    front = front_of(results)
+    assert front == front_of(results[:2]) != ()
+    assert 2 not in compare_front(whole, results)
+
+
+def compare_front(comparison: Comparison, results: tuple[CandidateResult, ...]) -> tuple[int, ...]:
+    """The front of a comparison made anew from the candidates' runs."""
+    rows = [
+        Row(number, tuple(result.runs[number] for result in results))
+        for number in range(len(results[0].runs))
+    ]
+    return compare(comparison.scenario, [result.case for result in results], rows).front
 
 
 @pytest.mark.parametrize("key", RISKS)

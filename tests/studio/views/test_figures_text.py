@@ -137,3 +137,11 @@ def test_what_single_runs_may_do() -> None:
     assert f.range_text("latency_p99_s", figure) == "100 – 500 ms"
     nothing = Interval(mean=None, low=None, high=None, run_low=None, run_high=None)
     assert f.range_text("latency_p99_s", nothing) == "–"
+
+
+def test_one_service_is_singular() -> None:
+    assert [f.services_text(count) for count in (1, 2, 1200)] == [
+        "1 service",
+        "2 services",
+        "1,200 services",
+    ]

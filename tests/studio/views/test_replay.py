@@ -82,6 +82,7 @@ def hand_made(
     """The shop's story as it is written here, in bins of a second; it takes four."""
     scenario, result = shop()
     count = max(map(len, series.values()), default=4)
+    series = {"served_rps": [400.0] * count, **series}  # enough for a p99 in every bin
     told = {name: np.array(series.get(name, [0.0] * count)) for name in SERIES}
     run = replace(
         result.runs[0],
@@ -115,7 +116,7 @@ STEPS = (
         (0.999, State.SERVING, False),
         (1.0, State.DRAINING, False),
         (1.5, State.DEPLOYING, False),
-        (2.0, State.STARTING, False),
+        (2.0, State.STARTING, True),  # what starts is the new version
         (3.0, State.SERVING, True),
         (4.0, State.SERVING, True),
     ],
@@ -224,9 +225,21 @@ def test_a_bin_with_a_handful_of_requests_is_not_the_slowest() -> None:
     told = {"capacity_rps": [900] * 4, "offered_rps": [400] * 4}
     story = hand_made(STEPS, **told, latency_p99_s=[1, 3, 1, 9], served_rps=[400, 400, 400, 2])
     assert story.worst.time_s == 1.5
-    few = hand_made(STEPS, **told, latency_p99_s=[1, 3, 1, 9], served_rps=[20, 20, 20, 2])
+    few = hand_made(STEPS, **told, latency_p99_s=[6, 1, 1, 9], served_rps=[100, 100, 100, 2])
     assert few.worst.time_s == 1.5
-    assert "p99 3.00 s" in few.worst.words
+    assert (
+        few.worst.words == "worst moment: p99 around it 2.67 s"
+    )  # of three bins with 300 requests
+
+
+def test_without_enough_requests_no_p99_is_the_worst() -> None:
+    """Of 80 requests in all, the p99 is the slowest one, so the moment with the least room is shown."""
+    told = {"capacity_rps": [60, 90, 50, 90], "offered_rps": [20, 20, 20, 20]}
+    story = hand_made(STEPS, **told, latency_p99_s=[1, 9, 1, 1], served_rps=[20, 20, 20, 20])
+    assert (story.worst.time_s, story.worst.words) == (
+        2.5,
+        "worst moment: traffic 30/s below capacity",
+    )
 
 
 def test_a_storm_after_the_rollout_is_where_the_replay_begins() -> None:
@@ -249,8 +262,8 @@ def test_events_come_by_time() -> None:
     series = {"capacity_rps": [9, 5, 9, 9], "offered_rps": [4, 8, 4, 4], "latency_p99_s": [1] * 4}
     assert [(one.time_s, one.words, one.instance) for one in hand_made(STEPS, **series).events] == [
         (1.0, "web-01 leaves the pool", 0),
-        (1.5, "lowest capacity: 5 requests/s", None),
         (1.5, "worst moment: p99 1.00 s, traffic 3/s above capacity", None),
+        (1.5, "lowest capacity: 5 requests/s", None),
         (3.0, "web-01 back in the pool", 0),
         (4.0, "the rollout is done", None),
     ]

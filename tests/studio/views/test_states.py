@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from simulation.results.states import State
-from studio.views.states import LEGEND, READABLE, contrast, ink_of, look_of, readable
+from studio.views.states import LEGEND, READABLE, contrast, ink_of, look_of, readable, version_text
 from studio.views.theme import THEMES, Theme
 
 
@@ -47,3 +47,21 @@ def test_the_legend_tells_every_colour() -> None:
     told = {token for token, _glyph, _words in LEGEND}
     shown = {look_of(state, is_new).token for state in State for is_new in (False, True)}
     assert shown - told == {"card"}  # what is absent has none
+
+
+@pytest.mark.parametrize(
+    ("state", "is_new", "version"),
+    [
+        (State.SERVING, False, "old"),
+        (State.STOPPING, False, "old"),
+        (State.DEPLOYING, False, "–"),
+        (State.VERIFYING, False, "–"),
+        (State.STARTING, True, "new"),
+        (State.SERVING, True, "new"),
+        (State.ABSENT, True, "–"),
+    ],
+)
+def test_an_instance_has_a_version_only_while_it_runs_one(
+    state: State, is_new: bool, version: str
+) -> None:
+    assert version_text(state, is_new) == version

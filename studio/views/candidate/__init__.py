@@ -1,0 +1,1 @@
+"""Facts about one candidate of a comparison, as data and words."""
