@@ -14,6 +14,7 @@ from simulation.scenario.model import Scenario
 from simulation.study.case import Case, frame_of_cases
 from simulation.study.execution import DEFAULT_EXECUTION, Execution
 from simulation.study.running.places import simulate_parts
+from simulation.study.running.shared_runs import share_runs
 from simulation.study.running.work import Part, Work
 from simulation.study.store import Archive, ResultDeleted
 
@@ -42,7 +43,8 @@ def run_rows(
 ) -> Generator[Row, None, None]:
     """Simulate a study and yield its rows as they are ready, in any order; stored rows come first.
 
-    Closing the generator ends the processes too, in the middle of a replication.
+    Cases that are equal in effect share their runs. Closing the generator ends the processes too, in the
+    middle of a replication.
 
     Args:
         scenario: The study's scenario; it says how many replications.
@@ -54,12 +56,13 @@ def run_rows(
         BadInput: The simulated interval meets a gap or the end of a trace, or the cluster or the
             store cannot be used.
     """
-    work = Work(tuple(cases), frame_of_cases(cases), execution.engine, keep_requests)
+    shared = share_runs(cases)
+    work = Work(shared.cases, frame_of_cases(cases), execution.engine, keep_requests)
     archive = Archive(work, execution.store)
-    indices = range(len(cases))
+    indices = range(len(shared.cases))
     parts = [archive.part(number, indices) for number in range(scenario.replications)]
     for part, results, was_stored in run_parts(work, parts, archive, execution):
-        runs = tuple(results[index] for index in indices)
+        runs = tuple(results[place] for place in shared.places)
         yield Row(part.replication, runs, was_stored)
 
 
