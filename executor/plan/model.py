@@ -169,6 +169,7 @@ class Workload(_Part):
 Outcome = Literal[
     "chosen",
     "slower",
+    "as fast",
     "fails",
     "undecided",
     "not confirmed",
@@ -178,6 +179,8 @@ Outcome = Literal[
 ]
 """The possible outcomes of a candidate in a search.
 
+``as fast``: its rollout takes as long as that of the chosen one, which fails in fewer runs or has a lower
+p99, or is the first of several with equal figures.
 ``hopeless``: closed forms show that it cannot meet the objectives. ``frozen``: it would begin in a
 freeze.
 """

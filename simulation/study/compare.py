@@ -126,6 +126,7 @@ class Comparison:
         front: Indices of the candidates that no other candidate beats in both duration and p99, by
             duration.
         chosen: Index of the fastest candidate that meets the objectives; None when none does.
+        control: The same traffic without a rollout, for each start, over the common interval.
     """
 
     scenario: Scenario
@@ -134,6 +135,7 @@ class Comparison:
     differences: tuple[dict[str, Difference], ...]
     front: tuple[int, ...]
     chosen: int | None
+    control: tuple[CandidateResult, ...] = ()
 
     def candidate_json(self, index: int) -> dict[str, Any]:
         """Return one candidate as ``simulate --json`` prints it."""

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from executor.base.errors import BadInput
 from studio.cli import options as o
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from collections.abc import Sequence
+
+    from rich.console import Console, Group
 
     from simulation.scenario.model import Scenario
     from simulation.study.case import Case
@@ -18,7 +21,11 @@ if TYPE_CHECKING:
     from simulation.study.execution import Execution
     from simulation.study.rows import Row
     from simulation.study.statistics import Difference
+    from simulation.study.summary.groups import CandidateGroup
     from simulation.study.time_left import Eta
+
+_SHOWN_EVERY_S = 0.1
+"""Minimum time between two refreshes of the progress on a terminal, in seconds."""
 
 _SHOWN_DIFFERENCES = ("rollout_duration_s", "rollout_latency_p99_s", "rollout_error_fraction")
 
@@ -61,6 +68,14 @@ def compare(
     html: o.Html = None,
     requests: o.Requests = None,
     quiet: o.Quiet = False,
+    all_rows: o.AllRows = False,
+    difference: Annotated[
+        bool,
+        typer.Option(
+            "--difference",
+            help="Show p99, errors and failed requests as differences to the same time without a rollout (default: as they are).",
+        ),
+    ] = False,
 ) -> None:
     """Compare windows, drain timeouts, starts and more, every combination, on the same traffic."""
     from simulation.planning.starts import starts_of
@@ -70,11 +85,14 @@ def compare(
     from simulation.study.candidates import default_windows
     from simulation.study.case import cases_of
     from studio.cli import tables
+    from studio.views.answers.rows_text import has_control
 
     tables.must_name_a_table(requests)
     o.must_be_writable(scenario, csv, html, requests)
     file = o.load_file(scenario, sets, seed, replications)
     loaded = file.scenario
+    if difference and loaded.rollout is None:
+        raise BadInput(f"{scenario}: rollout: is missing, so --difference has nothing to compare")
     execution = o.make_execution(engine, jobs, cluster, quiet=quiet)
     varied: dict[str, list[Any]] = {
         "windows": o.comma_list("--windows", windows, parse_window),
@@ -98,6 +116,8 @@ def compare(
         quiet=quiet or json,
         keep_requests=requests is not None,
     )
+    if difference and not has_control(comparison):
+        raise BadInput("--difference: nothing was simulated without a rollout")
     if csv is not None or requests is not None:
         from studio.reports.files import write_frame  # imports matplotlib
     if csv is not None:
@@ -107,9 +127,11 @@ def compare(
     if requests is not None:
         write_frame(requests, tables.requests_frame(comparison, rows))
     if json:
-        o.print_json(comparison.to_json())
+        from simulation.study.summary.recommendation import recommend, recommendation_json
+
+        o.print_json({**comparison.to_json(), **recommendation_json(recommend(comparison))})
     else:
-        print_answer(console, comparison)
+        print_answer(console, comparison, all_rows=all_rows, as_difference=difference)
 
 
 def run_with_table(
@@ -121,53 +143,139 @@ def run_with_table(
     **study_options: Any,
 ) -> tuple[Comparison, list[Row]]:
     """Run the study as `options.run_study` does; on a terminal, show the table as it grows."""
+    from rich.console import Group
     from rich.live import Live
 
-    from studio.cli.tables import comparison_table
-    from studio.views.figures_text import time_left_text
+    from simulation.study.time_left import Throttle
 
     if quiet or not sys.stdout.isatty():
         return o.run_study(scenario, cases, execution, quiet=quiet, **study_options)
     with Live(console=console, transient=True, auto_refresh=False) as live:
+        table: Group | None = None
+        throttle = Throttle(_SHOWN_EVERY_S)
 
-        def show_table(comparison: Comparison, eta: Eta) -> None:
-            table = comparison_table(comparison)
-            caption = f"{eta.done} of {eta.total} replications {time_left_text(eta.left_s())}"
-            table.caption = caption.rstrip()
-            live.update(table, refresh=True)
+        def show_progress(eta: Eta) -> None:
+            if throttle.is_due():
+                line = progress_line(eta)
+                live.update(Group(line, table) if table else line, refresh=True)
+                throttle.restart()
+
+        def show_comparison(comparison: Comparison, eta: Eta) -> None:
+            nonlocal table
+            table = table_so_far(comparison, console.height - 1)
+            show_progress(eta)
 
         return o.run_study(
-            scenario, cases, execution, quiet=True, on_comparison=show_table, **study_options
+            scenario,
+            cases,
+            execution,
+            quiet=True,
+            on_progress=show_progress,
+            on_comparison=show_comparison,
+            **study_options,
         )
 
 
-def print_answer(console: Console, comparison: Comparison) -> None:
-    """Print the question, the table, the answer, and the differences between the candidates."""
-    from studio.cli.tables import comparison_table
-    from studio.views.figures_text import candidate_name, verdict_sentence
+def progress_line(eta: Eta) -> str:
+    """Return the progress with the time left: ``31 of 181 replications about 2 min left``."""
+    from studio.views.figures_text import time_left_text
 
-    scenario = comparison.scenario
+    return f"{eta.done} of {eta.total} replications {time_left_text(eta.left_s())}".rstrip()
+
+
+def table_so_far(comparison: Comparison, height: int) -> Group:
+    """Return the table while the study goes on, in at most so many lines."""
+    from rich.console import Group
+
+    from simulation.study.summary.recommendation import rows_of
+    from studio.cli.tables import comparison_table
+    from studio.views.answers.rows_text import MOST_ROWS
+
+    rows = rows_of(comparison)
+    # The headings, the row without a rollout, the count of other rows and the cursor need a line each.
+    shown = rows[: max(1, min(MOST_ROWS, height - 4))]
+    table = comparison_table(comparison, shown)
+    more = len(rows) - len(shown)
+    return Group(table, f"and {more:,} more rows") if more else Group(table)
+
+
+def print_answer(
+    console: Console,
+    comparison: Comparison,
+    *,
+    all_rows: bool = False,
+    as_difference: bool = False,
+) -> None:
+    """Print the question, the answer with what was left out, the table, and the differences.
+
+    Args:
+        console: Where to print.
+        comparison: The comparison.
+        all_rows: Whether the table shows every row.
+        as_difference: Whether p99 and losses are shown as differences to the time without a rollout.
+    """
+    from simulation.study.summary.recommendation import recommend
+    from studio.cli.tables import comparison_table
+    from studio.views.answers.recommendation_text import (
+        counts_text,
+        group_name,
+        left_out_lines,
+        next_best_text,
+    )
+    from studio.views.answers.rows_text import MOST_ROWS, WITHOUT_ROLLOUT
+
+    scenario, recommendation = comparison.scenario, recommend(comparison)
     if scenario.question:
         console.print(scenario.question, style="bold")
         console.print()
-    console.print(comparison_table(comparison))
+    console.print(_answer_sentence(comparison), style="bold")
+    next_best = next_best_text(comparison, recommendation)
+    if next_best:
+        console.print(f"{next_best}.")
+    for group in filter(None, (recommendation.recommended, recommendation.next_best)):
+        for reason in comparison.candidates[group.first].verdict.reasons:
+            console.print(f"  {group_name(comparison, group)}: {reason}")
+    lines = left_out_lines(comparison, recommendation)
+    if lines:
+        console.print("Left out:")
+    for line in lines:
+        console.print(f"  {line}")
     console.print()
-    if comparison.chosen is not None:
-        sentence = verdict_sentence(comparison, comparison.chosen)
-        console.print(f"{sentence}, and is the fastest that does.", style="bold")
-    else:
-        console.print("No candidate is shown to meet every objective.", style="bold")
-    for index, result in enumerate(comparison.candidates):
-        for reason in result.verdict.reasons:
-            console.print(f"  {candidate_name(comparison, index)}: {reason}")
-    if len(comparison.candidates) > 1:
-        _print_differences(console, comparison)
+    rows = recommendation.rows
+    shown = rows if all_rows else rows[:MOST_ROWS]
+    console.print(
+        comparison_table(comparison, shown, as_difference=as_difference, all_starts=all_rows)
+    )
+    if as_difference:
+        console.print(
+            f"p99, errors and failed: differences to the same time {WITHOUT_ROLLOUT}.", style="dim"
+        )
+    hidden = rows[len(shown) :]
+    if hidden:
+        counts = counts_text(comparison, hidden)
+        console.print(f"{len(hidden):,} more rows: {counts}. --all shows them.", style="dim")
+    if len(rows) < len(comparison.candidates):
+        console.print(
+            f"{len(comparison.candidates):,} candidates in {len(rows):,} rows: those with equal results "
+            "are one row.",
+            style="dim",
+        )
+    if len(rows) > 1:
+        _print_differences(console, comparison, shown)
     print_notes(console, comparison)
     console.print(
         f"{scenario.replications} paired runs each, seed {scenario.seed}. Figures are means over "
         "runs; a difference whose interval holds 0 is none that these runs show.",
         style="dim",
     )
+
+
+def _answer_sentence(comparison: Comparison) -> str:
+    from studio.views.figures_text import verdict_sentence
+
+    if comparison.chosen is None:
+        return "No candidate is shown to meet every objective."
+    return f"{verdict_sentence(comparison, comparison.chosen)}, and is the fastest that does."
 
 
 def print_notes(console: Console, comparison: Comparison) -> None:
@@ -178,21 +286,24 @@ def print_notes(console: Console, comparison: Comparison) -> None:
         console.print(f"! {note_text(note)}.", style="yellow")
 
 
-def _print_differences(console: Console, comparison: Comparison) -> None:
+def _print_differences(
+    console: Console, comparison: Comparison, groups: Sequence[CandidateGroup]
+) -> None:
+    from studio.views.answers.recommendation_text import group_name, names_text
     from studio.views.figures_text import candidate_name
 
     base = candidate_name(comparison, comparison.baseline, begins_sentence=False)
     console.print()
     console.print(f"Against {base}, paired, mean and 95 % interval:")
-    for index, differences in enumerate(comparison.differences):
-        if index != comparison.baseline:
+    for group in groups:
+        if comparison.baseline not in group.indices:
+            differences = comparison.differences[group.first]
             texts = [_difference_text(name, differences[name]) for name in _SHOWN_DIFFERENCES]
-            console.print(f"  {candidate_name(comparison, index)}: {'; '.join(texts)}")
-    front = "; ".join(
-        candidate_name(comparison, index, begins_sentence=False) for index in comparison.front
-    )
+            console.print(f"  {group_name(comparison, group)}: {'; '.join(texts)}")
+    front = [group for group in groups if set(group.indices).intersection(comparison.front)]
     if front:
-        console.print(f"No other is both faster and lower in p99 than: {front}.")
+        names = names_text(comparison, front)
+        console.print(f"No other is both faster and lower in p99 than: {names}.")
 
 
 def _difference_text(name: str, difference: Difference) -> str:

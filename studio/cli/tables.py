@@ -15,6 +15,8 @@ from executor.base.errors import BadInput
 from executor.base.extras import require_extra
 from simulation.study.compare import Comparison
 from simulation.study.rows import Row
+from simulation.study.summary.groups import CandidateGroup
+from studio.views.answers.rows_text import control_rows, group_row
 from studio.views.figures_text import (
     TABLE_HEADINGS,
     between_text,
@@ -22,7 +24,6 @@ from studio.views.figures_text import (
     metric_text,
     range_text,
     shown_columns,
-    table_row,
 )
 
 if TYPE_CHECKING:
@@ -40,19 +41,36 @@ def answer_console() -> Console:
     return Console(highlight=False, markup=False, emoji=False, width=width)
 
 
-def comparison_table(comparison: Comparison) -> Table:
-    """Return a table with a row for each candidate, the chosen one in bold; settings only where they differ."""
-    rows = [table_row(result) for result in comparison.candidates]
+def comparison_table(
+    comparison: Comparison,
+    groups: Sequence[CandidateGroup],
+    *,
+    as_difference: bool = False,
+    all_starts: bool = False,
+) -> Table:
+    """Return a table with a row for each group, the chosen one in bold; settings only where they differ.
+
+    Args:
+        comparison: The comparison.
+        groups: The rows: candidates with equal results.
+        as_difference: Whether p99 and losses are shown as differences to the time without a rollout.
+        all_starts: Whether a row without a rollout follows for each start; else for the first row's.
+    """
     shown = shown_columns(comparison.candidates)
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in shown:
         heading = TABLE_HEADINGS[column]
         is_text = heading in ("start", "verdict")
         table.add_column(heading, justify="left" if is_text else "right", no_wrap=True)
-    for index, (row, result) in enumerate(zip(rows, comparison.candidates, strict=True)):
-        verdict = Text(row[-1], style=_ANSWER_STYLES[result.verdict.answer])
+    for group in groups:
+        row = group_row(comparison, group, as_difference=as_difference)
+        answer = comparison.candidates[group.first].verdict.answer
+        verdict = Text(row[-1], style=_ANSWER_STYLES[answer])
+        is_chosen = comparison.chosen in group.indices
         cells = [row[column] for column in shown[:-1]]
-        table.add_row(*cells, verdict, style="bold" if index == comparison.chosen else "")
+        table.add_row(*cells, verdict, style="bold" if is_chosen else "")
+    for row in control_rows(comparison, groups if all_starts else groups[:1]):
+        table.add_row(*(row[column] for column in shown), style="dim")
     return table
 
 

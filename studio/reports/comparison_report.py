@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 from ruamel.yaml.comments import CommentedMap
@@ -16,15 +16,22 @@ from simulation.scenario.yaml_edits import dump_yaml
 from simulation.study.candidates import Candidate
 from simulation.study.compare import Comparison
 from simulation.study.statistics import Difference
+from simulation.study.summary.groups import CandidateGroup
+from simulation.study.summary.recommendation import recommend
 from studio.charts.of_comparison import MOST_ROWS, comparison_figures
 from studio.reports.html_page import Banner, Table, render_page, svg_of_figure
+from studio.views.answers.recommendation_text import (
+    group_name,
+    left_out_lines,
+    next_best_text,
+)
+from studio.views.answers.rows_text import control_rows, group_row
 from studio.views.figures_text import (
     TABLE_HEADINGS,
     candidate_name,
     difference_texts,
     file_stem,
     shown_columns,
-    table_row,
     verdict_sentence,
     waits_sentence,
 )
@@ -56,6 +63,7 @@ def comparison_report(
         index = _chosen_or_own(comparison)
     result = comparison.candidates[index]
     charts = comparison_figures(comparison, index)
+    recommendation = recommend(comparison)
     notes = [f"! {note_text(note)}" for note in comparison.notes()]
     lost = loss_table(result.losses(), len(result.runs))
     file = f"{file_stem(scenario.name)}.yaml"
@@ -68,13 +76,17 @@ def comparison_report(
             verdict_sentence(comparison, index),
             "fastest that does" if index == comparison.chosen else "",
         ),
+        next_best=next_best_text(comparison, recommendation),
+        left_out=left_out_lines(comparison, recommendation),
         remarks=[*result.verdict.reasons, *notes],
         figures=four_figures(result, scenario.objectives, _instance_count(scenario)),
         chart_over_time=svg_of_figure(charts.pop("over time")),
         other_charts=[svg_of_figure(chart) for chart in charts.values()],
-        candidates=_candidates(comparison),
+        candidates=_candidates(comparison, recommendation.rows),
         baseline=candidate_name(comparison, comparison.baseline, begins_sentence=False),
-        differences=_differences(comparison) if len(comparison.candidates) > 1 else None,
+        differences=_differences(comparison, recommendation.rows)
+        if len(recommendation.rows) > 1
+        else None,
         not_all_instances=_not_all_instances(scenario),
         losses_heading=LOSSES_HEADING,
         losses=None if lost is None else Table(lost.headings, lost.rows),
@@ -109,24 +121,29 @@ def _not_all_instances(scenario: Scenario) -> str:
     return f"{MOST_ROWS} of {count:,} instances at most." if count > MOST_ROWS else ""
 
 
-def _candidates(comparison: Comparison) -> Table:
+def _candidates(comparison: Comparison, groups: Sequence[CandidateGroup]) -> Table:
+    """Return a row for each group, and one for each start without a rollout."""
     shown = shown_columns(comparison.candidates)
-    rows = [table_row(result) for result in comparison.candidates]
+    rows = [group_row(comparison, group) for group in groups]
+    rows += control_rows(comparison, groups)
     return Table(
         [TABLE_HEADINGS[column] for column in shown],
         [[row[column] for column in shown] for row in rows],
     )
 
 
-def _differences(comparison: Comparison) -> Table:
-    """Return how the candidates differ from the baseline, a row for each."""
+def _differences(comparison: Comparison, groups: Sequence[CandidateGroup]) -> Table:
+    """Return how the candidates differ from the baseline, a row for each group."""
     rows = [
         [
-            candidate_name(comparison, index),
-            *(_in_two_lines(name, differences[name]) for name in DIFFERENCES),
+            group_name(comparison, group),
+            *(
+                _in_two_lines(name, comparison.differences[group.first][name])
+                for name in DIFFERENCES
+            ),
         ]
-        for index, differences in enumerate(comparison.differences)
-        if index != comparison.baseline
+        for group in groups
+        if comparison.baseline not in group.indices
     ]
     return Table(["", *DIFFERENCES.values()], rows)
 
