@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from simulation.study.rows import Row
     from simulation.study.statistics import Difference
     from simulation.study.summary.groups import CandidateGroup
+    from simulation.study.summary.recommendation import Recommendation
     from simulation.study.time_left import Eta
 
 _SHOWN_EVERY_S = 0.1
@@ -162,7 +163,7 @@ def run_with_table(
 
         def show_comparison(comparison: Comparison, eta: Eta) -> None:
             nonlocal table
-            table = table_so_far(comparison, console.height - 1)
+            table = table_so_far(comparison, console.width, console.height - 1)
             show_progress(eta)
 
         return o.run_study(
@@ -183,8 +184,8 @@ def progress_line(eta: Eta) -> str:
     return f"{eta.done} of {eta.total} replications {time_left_text(eta.left_s())}".rstrip()
 
 
-def table_so_far(comparison: Comparison, height: int) -> Group:
-    """Return the table while the study goes on, in at most so many lines."""
+def table_so_far(comparison: Comparison, width: int, height: int) -> Group:
+    """Return the table while the study goes on, in at most so many lines of this width."""
     from rich.console import Group
 
     from simulation.study.summary.recommendation import rows_of
@@ -194,7 +195,7 @@ def table_so_far(comparison: Comparison, height: int) -> Group:
     rows = rows_of(comparison)
     # The headings, the row without a rollout, the count of other rows and the cursor need a line each.
     shown = rows[: max(1, min(MOST_ROWS, height - 4))]
-    table = comparison_table(comparison, shown)
+    table = comparison_table(comparison, shown, width)
     more = len(rows) - len(shown)
     return Group(table, f"and {more:,} more rows") if more else Group(table)
 
@@ -228,7 +229,7 @@ def print_answer(
     if scenario.question:
         console.print(scenario.question, style="bold")
         console.print()
-    console.print(_answer_sentence(comparison), style="bold")
+    console.print(_answer_sentence(comparison, recommendation), style="bold")
     next_best = next_best_text(comparison, recommendation)
     if next_best:
         console.print(f"{next_best}.")
@@ -244,7 +245,13 @@ def print_answer(
     rows = recommendation.rows
     shown = rows if all_rows else rows[:MOST_ROWS]
     console.print(
-        comparison_table(comparison, shown, as_difference=as_difference, all_starts=all_rows)
+        comparison_table(
+            comparison,
+            shown,
+            console.width,
+            as_difference=as_difference,
+            all_starts=all_rows,
+        )
     )
     if as_difference:
         console.print(
@@ -253,11 +260,12 @@ def print_answer(
     hidden = rows[len(shown) :]
     if hidden:
         counts = counts_text(comparison, hidden)
-        console.print(f"{len(hidden):,} more rows: {counts}. --all shows them.", style="dim")
+        count = sum(len(group.indices) for group in hidden)
+        console.print(f"{count:,} more candidates: {counts}. --all shows them.", style="dim")
     if len(rows) < len(comparison.candidates):
         console.print(
-            f"{len(comparison.candidates):,} candidates in {len(rows):,} rows: those with equal results "
-            "are one row.",
+            f"{len(comparison.candidates):,} candidates gave {len(rows):,} different results; those with "
+            "equal results are one row.",
             style="dim",
         )
     if len(rows) > 1:
@@ -270,12 +278,15 @@ def print_answer(
     )
 
 
-def _answer_sentence(comparison: Comparison) -> str:
-    from studio.views.figures_text import verdict_sentence
+def _answer_sentence(comparison: Comparison, recommendation: Recommendation) -> str:
+    from studio.views.answers.recommendation_text import group_name
+    from studio.views.figures_text import sentence_of
 
-    if comparison.chosen is None:
+    group = recommendation.recommended
+    if group is None:
         return "No candidate is shown to meet every objective."
-    return f"{verdict_sentence(comparison, comparison.chosen)}, and is the fastest that does."
+    verdict = comparison.candidates[group.first].verdict
+    return f"{sentence_of(group_name(comparison, group), verdict)}, and is the fastest that does."
 
 
 def print_notes(console: Console, comparison: Comparison) -> None:
