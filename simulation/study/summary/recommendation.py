@@ -50,7 +50,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """What a person should take, and what there is to say of all others.
+    """The candidate that a person should take, and the reasons against all others.
 
     Attributes:
         recommended: The chosen candidate of the comparison with its equals; None where none is chosen.

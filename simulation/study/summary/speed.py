@@ -1,4 +1,4 @@
-"""Whether one candidate is slower than another, by paired runs."""
+"""Comparison of how fast two candidates are, by paired runs."""
 
 from __future__ import annotations
 
