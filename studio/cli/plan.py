@@ -198,6 +198,7 @@ def search_json(found: SearchResult) -> dict[str, Any]:
         "scenario": found.scenario.name,
         "scenario_digest": digest_of(found.scenario.as_data()),
         "chosen": found.chosen,
+        "next_best": found.next_best(),
         "front": list(found.front),
         "busiest": found.busiest,
         **evidence_of(found).model_dump(mode="json"),

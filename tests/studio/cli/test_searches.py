@@ -88,6 +88,7 @@ def test_json_tells_every_candidate(busy: CommandLine) -> None:
     chosen = found["considered"][found["chosen"]]
     assert chosen["outcome"] == "chosen"
     assert chosen["window"] == 2
+    assert found["considered"][found["next_best"]]["outcome"] in ("as fast", "slower")
     assert found["confirmations"][-1]["held"] is True
     assert found["counts"]["chosen"] == 1
     assert found["runs_count"] >= 80
