@@ -229,6 +229,7 @@ class Workload(_Part):
 Outcome = Literal[
     "chosen",
     "slower",
+    "as fast",
     "fails",
     "undecided",
     "misses anyway",
@@ -240,6 +241,8 @@ Outcome = Literal[
 """The possible outcomes of a candidate in a search.
 
 ``misses anyway``: an objective that nobody accepted as missed does not hold without a rollout either.
+``as fast``: its rollout takes as long as that of the chosen one, which fails in fewer runs or has a lower
+p99, or is the first of several with equal figures.
 ``hopeless``: closed forms show that it cannot meet the objectives. ``frozen``: it would begin in a
 freeze.
 """

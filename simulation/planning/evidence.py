@@ -11,6 +11,8 @@ from simulation.planning.make_plan import WEEK_S, make_plan
 from simulation.planning.search_result import CandidateOutcome, Confirmed, SearchResult
 from simulation.planning.starts import without_start
 from simulation.study.candidates import Candidate
+from simulation.study.summary.groups import CandidateGroup, group_equal
+from simulation.study.summary.recommendation import own_index
 
 MOST_LISTED = 20
 """Maximum number of candidates that a plan lists, beside those that came near."""
@@ -97,6 +99,39 @@ def listed_candidates(search_result: SearchResult) -> list[int]:
         *rest[: max(0, MOST_LISTED - len(near))],
     }
     return [number for number in everyone if number in listed]
+
+
+def table_rows(search_result: SearchResult) -> tuple[CandidateGroup, ...]:
+    """Return all candidates as rows of a table; those with equal figures and outcomes are one row.
+
+    The chosen one comes first, then the next best, the scenario's own settings, what was confirmed, the
+    trade-off front, the candidates that a plan lists, and the rest by duration.
+    """
+    looked = search_result.looked
+    groups = group_equal(
+        [candidate.candidate for candidate in looked],
+        [
+            (
+                candidate.outcome,
+                candidate.reason,
+                None if candidate.shared is None else tuple(candidate.shared.metrics.values()),
+            )
+            for candidate in looked
+        ],
+    )
+    of_number = {number: group for group in groups for number in group.indices}
+    own = own_index(search_result.scenario, [candidate.case.scenario for candidate in looked])
+    first = (
+        search_result.chosen,
+        search_result.next_best(),
+        own,
+        *(confirmed.number for confirmed in search_result.confirmations),
+        *search_result.front,
+        *listed_candidates(search_result),
+    )
+    rest = sorted(range(len(looked)), key=lambda number: _duration_s(looked[number]))
+    order = [*(number for number in first if number is not None), *rest]
+    return tuple(dict.fromkeys(of_number[number] for number in order))
 
 
 def _duration_s(candidate: CandidateOutcome) -> float:

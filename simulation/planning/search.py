@@ -37,17 +37,15 @@ from simulation.study.compare import CandidateResult, candidate_result, front_of
 from simulation.study.execution import DEFAULT_EXECUTION, Execution
 from simulation.study.statistics import (
     FIRST_LOOK,
+    Difference,
     clopper_pearson,
     confirmation_confidence,
     confirmation_runs,
     fewest_runs,
     fresh_seed,
     next_look,
-    paired_difference,
 )
-
-AS_FAST = 0.05
-"""Maximum relative difference of mean durations of candidates that count as equally fast; among these, failures and p99 decide."""
+from simulation.study.summary.speed import AS_FAST, slower_by
 
 MOST_CONFIRMATIONS = 5
 """Maximum number of confirmations; when none of them holds, the search chooses no candidate."""
@@ -152,7 +150,7 @@ class _Search:
         busiest, starts = self._compare_starts(chosen)
         for number in self._in_play():
             if number != chosen:
-                self._out[number] = ("slower", self._behind(number, chosen))
+                self._out[number] = self._behind(number, chosen)
         return self._make_result(chosen, busiest, starts)
 
     def _in_play(self) -> list[int]:
@@ -332,24 +330,23 @@ class _Search:
             )
         return held
 
-    def _behind(self, number: int, chosen: int) -> str:
-        """Return why a candidate is not the chosen one, from the runs that both have."""
+    def _behind(self, number: int, chosen: int) -> tuple[Outcome, str]:
+        """Return the outcome of a candidate that is not the chosen one, from the runs that both have."""
         count = min(len(self._runs[number]), len(self._runs[chosen]))
         durations, chosen_durations = (
             [run.metrics["rollout_duration_s"] for run in self._runs[index][:count]]
             for index in (number, chosen)
         )
-        difference = paired_difference(durations, chosen_durations)
-        mean, low, high = difference.mean, difference.low, difference.high
-        if mean is not None and low is not None and high is not None:
-            slower = mean > AS_FAST * self._mean(chosen, "rollout_duration_s")
-            if slower and low > 0:
-                return f"slower by {mean:.3g} s ({low:.3g} to {high:.3g})"
+        difference = slower_by(durations, chosen_durations)
+        if difference is not None:
+            return "slower", _slower_text(difference)
         failed = self._result(number).verdict
         if failed.runs_meeting < failed.runs:
-            return f"as fast, but {'; '.join(failed.reasons[:1])}"
-        p99s = [self._p99_s(index) for index in (number, chosen)]
-        return f"as fast, its p99 is {p99s[0]:.4g} s and the chosen's {p99s[1]:.4g} s"
+            return "as fast", "; ".join(failed.reasons[:1])
+        p99_s, chosen_p99_s = (self._p99_s(index) for index in (number, chosen))
+        if p99_s == chosen_p99_s:
+            return "as fast", f"its p99 is the same, {p99_s:.4g} s"
+        return "as fast", f"its p99 is {p99_s:.4g} s and the chosen's {chosen_p99_s:.4g} s"
 
     def _compare_starts(self, chosen: int) -> tuple[int | None, str]:
         """Return the chosen candidate at its busiest start, and whether the start matters, in words.
@@ -396,6 +393,12 @@ class _Search:
             starts=starts,
             accepted=self._accepted,
         )
+
+
+def _slower_text(difference: Difference) -> str:
+    """Return by how much a candidate is slower: ``slower by 12 s (11 to 13)``."""
+    between = "" if difference.low is None else f" ({difference.low:.3g} to {difference.high:.3g})"
+    return f"slower by {difference.mean:.3g} s{between}"
 
 
 def without_drawings(run: RunResult) -> RunResult:

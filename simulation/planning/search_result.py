@@ -82,3 +82,21 @@ class SearchResult:
     busiest: int | None
     starts: str
     accepted: frozenset[str] = frozenset()
+
+    def next_best(self) -> int | None:
+        """Return the index of the fastest of the others that do not fail; None where there is none.
+
+        A candidate with the figures of the chosen one is no other.
+        """
+        others = [
+            (outcome.shared.metrics["rollout_duration_s"].mean or 0.0, number)
+            for number, outcome in enumerate(self.looked)
+            if outcome.outcome in ("as fast", "slower")
+            and outcome.shared is not None
+            and not self._is_like_chosen(outcome.shared)
+        ]
+        return min(others)[1] if others else None
+
+    def _is_like_chosen(self, shared: CandidateResult) -> bool:
+        chosen = None if self.chosen is None else self.looked[self.chosen].shared
+        return chosen is not None and chosen.metrics == shared.metrics

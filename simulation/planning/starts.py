@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from executor.base.errors import BadInput
+from simulation.scenario.freeze import may_start_matter
 from simulation.scenario.inputs.days import (
     WEEKDAYS,
     has_weekdays,
@@ -214,7 +215,8 @@ def starts_of(words: str | None, option: str, scenario: Scenario) -> list[float 
     """Return all starts that an option means, each once.
 
     Raises:
-        BadInput: A word of the option is no start.
+        BadInput: A word of the option is no start, or there are several where no start differs from
+            another.
     """
     starts: dict[float | str, None] = {}
     for word in (words or "").split(",") if words is not None else ():
@@ -222,4 +224,9 @@ def starts_of(words: str | None, option: str, scenario: Scenario) -> list[float 
             starts.update(dict.fromkeys(parse_starts(word.strip(), scenario)))
         except ValueError as error:
             raise BadInput(f"{option} {words}: {word.strip() or 'nothing'}: {error}") from None
+    if len(starts) > 1 and not may_start_matter(scenario):
+        raise BadInput(
+            f"{option} {words}: must be one start: traffic is the same at every time "
+            f"({scenario.rates().highest_rps():g} requests/s), so every start gives the same result"
+        )
     return list(starts)

@@ -1,8 +1,10 @@
-"""Times of day at which no rollout may run (`rollout.freeze`)."""
+"""The time of day: freezes, in which no rollout may run (`rollout.freeze`), and whether the start matters."""
 
 from __future__ import annotations
 
 from datetime import timedelta
+
+import numpy as np
 
 from simulation.scenario.model import Scenario
 from simulation.scenario.rates import DAY_S, clock_time_s, moment_at
@@ -29,6 +31,25 @@ def find_freeze(scenario: Scenario, duration_s: float) -> str | None:
         if since_s < length_s or since_s + duration_s > DAY_S:
             return f"{begins}–{ends}"
     return None
+
+
+def has_same_traffic_always(scenario: Scenario) -> bool:
+    """Return whether a rollout meets the same traffic whenever it starts.
+
+    Traffic from a file begins and ends, and so does a replay, so their starts differ even where the
+    rate is constant.
+    """
+    table = scenario.rates()
+    rates_rps = table.rates_rps
+    is_constant = bool(np.all(rates_rps == rates_rps[:1]))  # a gap, NaN, equals nothing
+    is_drawn = scenario.drawn_days() is not None
+    return is_constant and not is_drawn and not table.ends and scenario.traffic.arrivals != "replay"
+
+
+def may_start_matter(scenario: Scenario) -> bool:
+    """Return whether it may matter when a rollout starts: because of the traffic, or of a freeze."""
+    has_freeze = scenario.rollout is not None and bool(scenario.rollout.freeze)
+    return has_freeze or not has_same_traffic_always(scenario)
 
 
 def second_of_day(scenario: Scenario) -> float:

@@ -13,6 +13,7 @@ from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.study.case import Case
 from simulation.study.execution import DEFAULT_EXECUTION, Execution
 from simulation.study.rows import run_parts
+from simulation.study.running.shared_runs import share_runs
 from simulation.study.running.work import Part, Work
 from simulation.study.store import Archive
 
@@ -30,7 +31,8 @@ def run_cells(
 ) -> Generator[tuple[Cell, RunResult], None, None]:
     """Simulate cells and yield them as they are ready, in any order; stored cells are not simulated.
 
-    A result is that of the case alone: its ``metrics`` equal its ``alone``.
+    Cells of cases that are equal in effect share a run. A result is that of the case alone: its
+    ``metrics`` equal its ``alone``.
 
     Args:
         cells: All of one study.
@@ -41,13 +43,16 @@ def run_cells(
         BadInput: The simulated interval meets a gap or the end of a trace, or the cluster or the
             store cannot be used.
     """
-    numbers: dict[Case, int] = {}
-    numbered = [(numbers.setdefault(cell.case, len(numbers)), cell) for cell in cells]
-    work = Work(tuple(numbers), frame, execution.engine)
+    cells = tuple(cells)
+    cases = tuple(dict.fromkeys(cell.case for cell in cells))
+    shared = share_runs(cases)
+    numbers = dict(zip(cases, shared.places, strict=True))
+    work = Work(shared.cases, frame, execution.engine)
     archive = Archive(work, execution.store)
     left: dict[Part, list[Cell]] = {}
-    for number, cell in numbered:
-        left.setdefault(archive.part(cell.replication, (number,)), []).append(cell)
+    for cell in cells:
+        part = archive.part(cell.replication, (numbers[cell.case],))
+        left.setdefault(part, []).append(cell)
     for part, results, _was_stored in run_parts(work, left, archive, execution):
         for cell in left[part]:
             for result in results.values():

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from simulation.results.run_result import RunResult
 from simulation.scenario.model import Scenario
 from simulation.study.case import Case, frame_of_cases
+from simulation.study.control import controls_of
 from simulation.study.execution import DEFAULT_EXECUTION, Execution
 from simulation.study.running.places import simulate_parts
+from simulation.study.running.shared_runs import SharedRuns, share_runs
 from simulation.study.running.work import Part, Work
 from simulation.study.store import Archive, ResultDeleted
 
@@ -45,7 +47,8 @@ def run_rows(
 ) -> Generator[Row, None, None]:
     """Simulate a study and yield its rows as they are ready, in any order; stored rows come first.
 
-    Closing the generator ends the processes too, in the middle of a replication.
+    Cases that are equal in effect share their runs. Closing the generator ends the processes too, in the
+    middle of a replication.
 
     Args:
         scenario: The study's scenario; it says how many replications.
@@ -57,14 +60,27 @@ def run_rows(
         BadInput: The simulated interval meets a gap or the end of a trace, or the cluster or the
             store cannot be used.
     """
-    work = Work(tuple(cases), frame_of_cases(cases), execution.engine, keep_requests)
+    shared = share_runs(cases)
+    work = Work(shared.cases, frame_of_cases(cases), execution.engine, keep_requests)
     archive = Archive(work, execution.store)
-    indices = range(len(cases))
-    controls = range(len(cases), len(cases) + len(work.controls.each))
+    indices = range(len(shared.cases))
+    controls = range(len(indices), len(indices) + len(work.controls.each))
+    control_places = _control_places(cases, shared, work)
     parts = [archive.part(number, indices, controls) for number in range(scenario.replications)]
     for part, results, was_stored in run_parts(work, parts, archive, execution):
-        runs = tuple(results[index] for index in indices)
-        yield Row(part.replication, runs, was_stored, tuple(results[index] for index in controls))
+        runs = tuple(results[place] for place in shared.places)
+        without = tuple(results[place] for place in control_places)
+        yield Row(part.replication, runs, was_stored, without)
+
+
+def _control_places(cases: Sequence[Case], shared: SharedRuns, work: Work) -> tuple[int, ...]:
+    """Return where the runs of each control of the cases stand among the results of a part."""
+    places = []
+    for control in controls_of(cases).each:
+        place = work.controls.of_case[shared.places[cases.index(control.case)]]
+        assert place is not None
+        places.append(len(shared.cases) + place)
+    return tuple(places)
 
 
 def run_parts(

@@ -43,7 +43,7 @@ from simulation.results.result_bytes import pack, unpack
 from simulation.results.run_result import EngineName, RunResult
 from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import ENDS_WITHIN_S, SimulatedInterval
-from simulation.scenario.traffic import TimestampsRate, TraceRate
+from simulation.study.running.shared_runs import simulated_data
 from simulation.study.running.work import Done, Part, StoredRun, Work
 from simulation.study.store_list import LIMIT_BYTES, listed_stores, record_use, size_bytes
 
@@ -97,30 +97,20 @@ class ResultDeleted(Exception):
 def cell_key(candidate: Scenario, frame: SimulatedInterval) -> str:
     """A digest of all that decides what a candidate's runs give, but their number.
 
-    What is only judged by is left out: name, question, the number of replications, the objectives (but
-    for the latency from which on a request is slow and the classes that have limits, which runs count,
-    and the length of the stretches, which is in the frame) and freezes. So is the horizon,
-    unless it is given, since a run that has settled never met it. Traffic from a file counts as what is
-    in the file. The version of the engine is in it too: a process of an older version may still put cells
-    into a file that a newer one has emptied.
+    `shared_runs.simulated_data` says what of the scenario decides nothing and is left out; the
+    length of the stretches is in the frame. So is the horizon, unless it is given, since a run that has settled never met it. The version of the engine is in
+    it too: a process of an older version may still put cells into a file that a newer one has emptied.
 
     Args:
         candidate: The scenario with the candidate in it.
         frame: The simulated time around the rollout.
     """
-    data = candidate.as_data()
-    for name in ("name", "question", "replications", "objectives"):
-        data.pop(name, None)
-    data.get("rollout", {}).pop("freeze", None)
-    data["slow_over_s"] = candidate.objectives.latency_p99
-    data["judged_classes"] = sorted(candidate.objectives.classes)
-    rate = candidate.traffic.rate
-    if isinstance(rate, TraceRate | TimestampsRate):
-        data["traffic"]["rate"] = rate.content()
     around = asdict(frame)
     if not frame.exact:
         del around["horizon_s"]
-    return digest_of({"engine": engine_version(), "scenario": data, "frame": around})
+    return digest_of(
+        {"engine": engine_version(), "scenario": simulated_data(candidate), "frame": around}
+    )
 
 
 class Store:

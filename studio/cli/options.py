@@ -115,6 +115,10 @@ Requests = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print no progress.")]
+AllRows = Annotated[
+    bool,
+    typer.Option("--all", help="Show every row of the table (default: the 12 most useful)."),
+]
 Windows = Annotated[
     str | None,
     typer.Option(
@@ -286,6 +290,7 @@ def run_study(
     path: Path | None = None,
     quiet: bool = False,
     keep_requests: bool = False,
+    on_progress: Callable[[Eta], None] | None = None,
     on_comparison: Callable[[Comparison, Eta], None] | None = None,
 ) -> tuple[Comparison, list[Row]]:
     """Run the study, with progress on standard error when that is a terminal.
@@ -297,6 +302,7 @@ def run_study(
         path: The scenario's file, beside which results are stored; None to store none.
         quiet: Whether no progress is shown.
         keep_requests: Whether results carry every request.
+        on_progress: Called with the progress in place of the bar on standard error.
         on_comparison: Called with the comparison so far, at most twice a second.
 
     Raises:
@@ -311,7 +317,7 @@ def run_study(
             execution,
             stored_beside=path,
             keep_requests=keep_requests,
-            on_progress=partial(report, "replications"),
+            on_progress=on_progress or partial(report, "replications"),
             on_comparison=on_comparison,
         )
     assert comparison is not None  # a command is stopped by an exception only

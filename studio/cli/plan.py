@@ -13,11 +13,14 @@ from studio.cli import options as o
 from studio.cli.parts.alternatives import SearchChanges
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.table import Table
 
     from simulation.planning.alternatives.model import Alternatives
     from simulation.planning.search_result import CandidateOutcome, SearchResult
     from simulation.scenario.model import Scenario
+    from simulation.study.summary.groups import CandidateGroup
 
 _NAMED_WHEN_REFUSED = 6
 """Maximum number of candidates that are named with their reasons when none meets the objectives."""
@@ -69,6 +72,7 @@ def plan(
     changes: SearchChanges = True,
     json: o.Json = False,
     quiet: o.Quiet = False,
+    all_rows: o.AllRows = False,
 ) -> None:
     """Search for the fastest candidate that meets the objectives, confirm it, write its plan."""
     from simulation.planning.alternatives.find import tried_in_search
@@ -133,10 +137,15 @@ def plan(
         if result.chosen is None:
             raise refusal(result)
         return
-    print_search_result(result)
-    if alternatives is not None:
-        print_alternatives(answer_console(), alternatives)
-    print("\n".join(write_search_result(result, output, valid_for_s, sign)))
+    try:
+        *answer, written = write_search_result(result, output, valid_for_s, sign)
+    except Refused:
+        print_search_result(result, (), all_rows=all_rows)
+        if alternatives is not None:
+            print_alternatives(answer_console(), alternatives)
+        raise
+    print_search_result(result, answer, all_rows=all_rows)
+    print(written)
 
 
 def _accepted_objectives(scenario: Scenario, keys: list[str]) -> list[str]:
@@ -259,6 +268,7 @@ def search_json(found: SearchResult, alternatives: Alternatives | None = None) -
         "scenario": found.scenario.name,
         "scenario_digest": digest_of(found.scenario.as_data()),
         "chosen": found.chosen,
+        "next_best": found.next_best(),
         "front": list(found.front),
         "busiest": found.busiest,
         **evidence_of(found).model_dump(mode="json"),
@@ -268,20 +278,40 @@ def search_json(found: SearchResult, alternatives: Alternatives | None = None) -
     }
 
 
-def print_search_result(found: SearchResult) -> None:
-    """Print the question, and the table of candidates with the reasons."""
-    from simulation.planning.evidence import counts_of, listed_candidates
+def print_search_result(
+    found: SearchResult, answer: Sequence[str], *, all_rows: bool = False
+) -> None:
+    """Print the question, the answer, the next best candidate, and the table with the reasons.
+
+    Args:
+        found: The result of the search.
+        answer: The sentences of the answer; none where the refusal says it.
+        all_rows: Whether the table shows every candidate.
+    """
+    from simulation.planning.evidence import counts_of, table_rows
     from studio.cli.tables import answer_console
+    from studio.views.answers.rows_text import MOST_ROWS
 
     console = answer_console()
     if found.scenario.question:
         console.print(found.scenario.question, style="bold")
         console.print()
-    numbers = listed_candidates(found)
-    console.print(_table(found, numbers))
-    if len(numbers) < len(found.looked):
-        counts = ", ".join(f"{count} {outcome}" for outcome, count in counts_of(found).items())
-        console.print(f"{len(numbers)} of {len(found.looked)} candidates: {counts}.", style="dim")
+    for number, sentence in enumerate(answer):
+        console.print(sentence, style="" if number else "bold")
+    groups = table_rows(found)
+    next_best = found.next_best()
+    if next_best is not None:
+        outcome = found.looked[next_best]
+        name = _name(found, next_best, begins_sentence=False)
+        console.print(f"Next best: {name}, {outcome.outcome}: {outcome.reason}.")
+    if answer:
+        console.print()
+    shown = groups if all_rows else groups[:MOST_ROWS]
+    console.print(_table(found, shown))
+    counts = ", ".join(f"{count:,} {outcome}" for outcome, count in counts_of(found).items())
+    more = len(groups) - len(shown)
+    hidden = f" {more:,} more rows: --all shows them." if more else ""
+    console.print(f"{len(found.looked):,} candidates: {counts}.{hidden}", style="dim")
     if not found.front:
         return
     front = "; ".join(
@@ -295,7 +325,7 @@ def print_search_result(found: SearchResult) -> None:
     console.print()
 
 
-def _table(found: SearchResult, numbers: list[int]) -> Table:
+def _table(found: SearchResult, groups: Sequence[CandidateGroup]) -> Table:
     from rich.table import Table
 
     from simulation.planning.evidence import candidate_evidence
@@ -304,18 +334,31 @@ def _table(found: SearchResult, numbers: list[int]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("candidate", "takes", "p99", "meets", "", "why"):
         table.add_column(heading, justify="right" if heading in ("takes", "p99") else "left")
-    for number in numbers:
-        evidence = candidate_evidence(found, number)
+    for group in groups:
+        evidence = candidate_evidence(found, group.first)
         table.add_row(
-            _name(found, number),
+            _group_name(found, group),
             duration_text(evidence.duration_s),
             latency_text(evidence.latency_p99_s),
             f"{evidence.runs_meeting} of {evidence.runs}" if evidence.runs else "",
             evidence.outcome,
             evidence.reason,
-            style="bold" if number == found.chosen else "",
+            style="bold" if group.first == found.chosen else "",
         )
     return table
+
+
+def _group_name(found: SearchResult, group: CandidateGroup) -> str:
+    """Return the name of candidates with equal results: ``Window 2, drain 30 s or 60 s, start 18:00``."""
+    from studio.views.figures_text import name_of_equals, values_text
+
+    others = [outcome.candidate for outcome in found.looked]
+    candidates = [others[number] for number in group.indices]
+    name = name_of_equals(candidates, others, with_start=False)
+    if len({candidate.start_label for candidate in others}) == 1:
+        return name
+    starts = [_clock(candidate.start_label) for candidate in candidates]
+    return f"{name}, start {values_text(starts, ' or ')}"
 
 
 def _name(

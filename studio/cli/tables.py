@@ -15,7 +15,8 @@ from executor.base.errors import BadInput
 from executor.base.extras import require_extra
 from simulation.study.compare import Comparison
 from simulation.study.rows import Row
-from studio.views.candidate.control import control_row
+from simulation.study.summary.groups import CandidateGroup
+from studio.views.answers.rows_text import control_rows, group_row
 from studio.views.figures_text import (
     MISSES_ANYWAY,
     TABLE_HEADINGS,
@@ -24,13 +25,19 @@ from studio.views.figures_text import (
     metric_text,
     range_text,
     shown_columns,
-    table_row,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _ANSWER_STYLES = {"meets": "green", "fails": "red", "undecided": "yellow", MISSES_ANYWAY: "magenta"}
+
+
+_MAY_BE_LEFT_OUT = ("failed", "fewest", "errors")
+"""The columns that a narrow terminal does not show, in this order."""
+
+_GAP = 2
+"""Width of the space between two columns."""
 
 
 def answer_console() -> Console:
@@ -42,23 +49,58 @@ def answer_console() -> Console:
     return Console(highlight=False, markup=False, emoji=False, width=width)
 
 
-def comparison_table(comparison: Comparison) -> Table:
-    """Return a table with a row for each candidate, the chosen one in bold; settings only where they differ."""
-    rows = [table_row(result) for result in comparison.candidates]
-    shown = shown_columns(comparison.candidates)
+def comparison_table(
+    comparison: Comparison,
+    groups: Sequence[CandidateGroup],
+    width: int,
+    *,
+    as_difference: bool = False,
+    all_starts: bool = False,
+) -> Table:
+    """Return a table with a row for each group, the chosen one in bold; settings only where they differ.
+
+    Args:
+        comparison: The comparison.
+        groups: The rows: candidates with equal results.
+        width: Width of the terminal; where it is too narrow, the least important figures are left out.
+        as_difference: Whether p99 and losses are shown as differences to the time without a rollout.
+        all_starts: Whether a row without a rollout follows for each start; else for the first row's.
+    """
+    rows = [group_row(comparison, group, as_difference=as_difference) for group in groups]
+    controls = control_rows(comparison, groups if all_starts else groups[:1])
+    shown = _columns_that_fit(shown_columns(comparison.candidates), [*rows, *controls], width)
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in shown:
         heading = TABLE_HEADINGS[column]
         is_text = heading in ("start", "verdict")
         table.add_column(heading, justify="left" if is_text else "right", no_wrap=True)
-    for index, (row, result) in enumerate(zip(rows, comparison.candidates, strict=True)):
-        verdict = Text(row[-1], style=_ANSWER_STYLES[result.verdict.answer])
+    for group, row in zip(groups, rows, strict=True):
+        answer = comparison.candidates[group.first].verdict.answer
+        verdict = Text(row[-1], style=_ANSWER_STYLES[answer])
+        is_chosen = comparison.chosen in group.indices
         cells = [row[column] for column in shown[:-1]]
-        table.add_row(*cells, verdict, style="bold" if index == comparison.chosen else "")
-    for control in comparison.controls:
-        row = control_row(control)
+        table.add_row(*cells, verdict, style="bold" if is_chosen else "")
+    for row in controls:
         table.add_row(*(row[column] for column in shown), style="dim")
     return table
+
+
+def _columns_that_fit(
+    columns: Sequence[int], rows: Sequence[Sequence[str]], width: int
+) -> list[int]:
+    """Return the columns without those of `_MAY_BE_LEFT_OUT` for which a terminal is too narrow.
+
+    A column that is cut off would show another number.
+    """
+    shown = list(columns)
+    for heading in _MAY_BE_LEFT_OUT:
+        widths = [
+            max(len(TABLE_HEADINGS[column]), *(len(row[column]) for row in rows))
+            for column in shown
+        ]
+        if sum(widths) + _GAP * (len(shown) - 1) > width:
+            shown.remove(TABLE_HEADINGS.index(heading))
+    return shown
 
 
 def metrics_table(comparison: Comparison, index: int) -> Table:

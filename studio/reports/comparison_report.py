@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -18,6 +18,8 @@ from simulation.scenario.yaml_edits import dump_yaml
 from simulation.study.candidates import Candidate
 from simulation.study.compare import Comparison
 from simulation.study.statistics import Difference
+from simulation.study.summary.groups import CandidateGroup
+from simulation.study.summary.recommendation import recommend
 from studio.charts.of_comparison import MOST_ROWS, comparison_figures
 from studio.reports.html_page import Banner, Table, render_page, svg_of_figure
 from studio.views.advice.alternatives_text import TABLE_HEADINGS as ALTERNATIVE_HEADINGS
@@ -27,7 +29,13 @@ from studio.views.advice.alternatives_text import (
     budget_sentence,
     confirmation_sentence,
 )
-from studio.views.candidate.control import control_figure, control_row
+from studio.views.answers.recommendation_text import (
+    group_name,
+    left_out_lines,
+    next_best_text,
+)
+from studio.views.answers.rows_text import control_rows, group_row
+from studio.views.candidate.control import control_figure
 from studio.views.figures_text import (
     NOTHING,
     TABLE_HEADINGS,
@@ -35,7 +43,6 @@ from studio.views.figures_text import (
     difference_texts,
     file_stem,
     shown_columns,
-    table_row,
     verdict_sentence,
     waits_sentence,
 )
@@ -72,6 +79,7 @@ def comparison_report(
         index = _chosen_or_own(comparison)
     result = comparison.candidates[index]
     charts = comparison_figures(comparison, index)
+    recommendation = recommend(comparison)
     notes = [f"! {note_text(note)}" for note in comparison.notes()]
     lost = loss_table(result.losses(), len(result.runs))
     file = f"{file_stem(scenario.name)}.yaml"
@@ -84,15 +92,19 @@ def comparison_report(
             verdict_sentence(comparison, index),
             "fastest that does" if index == comparison.chosen else "",
         ),
+        next_best=next_best_text(comparison, recommendation),
+        left_out=left_out_lines(comparison, recommendation),
         remarks=[*result.verdict.reasons, *notes],
         figures=four_figures(result, scenario.objectives, _instance_count(scenario)),
         chart_over_time=svg_of_figure(charts.pop("over time")),
         other_charts=[svg_of_figure(chart) for chart in charts.values()],
-        candidates=_candidates(comparison),
         **_alternatives(alternatives),
+        candidates=_candidates(comparison, recommendation.rows),
         baseline=candidate_name(comparison, comparison.baseline, begins_sentence=False),
-        differences=_differences(comparison) if len(comparison.candidates) > 1 else None,
-        control_differences=_control_differences(comparison),
+        differences=_differences(comparison, recommendation.rows)
+        if len(recommendation.rows) > 1
+        else None,
+        control_differences=_control_differences(comparison, recommendation.rows),
         not_all_instances=_not_all_instances(scenario),
         losses_heading=LOSSES_HEADING,
         losses=None if lost is None else Table(lost.headings, lost.rows),
@@ -127,10 +139,11 @@ def _not_all_instances(scenario: Scenario) -> str:
     return f"{MOST_ROWS} of {count:,} instances at most." if count > MOST_ROWS else ""
 
 
-def _candidates(comparison: Comparison) -> Table:
+def _candidates(comparison: Comparison, groups: Sequence[CandidateGroup]) -> Table:
+    """Return a row for each group, and one for each start without a rollout."""
     shown = shown_columns(comparison.candidates)
-    rows = [table_row(result) for result in comparison.candidates]
-    rows += [control_row(result) for result in comparison.controls]
+    rows = [group_row(comparison, group) for group in groups]
+    rows += control_rows(comparison, groups)
     return Table(
         [TABLE_HEADINGS[column] for column in shown],
         [[row[column] for column in shown] for row in rows],
@@ -152,34 +165,40 @@ def _alternatives(alternatives: Alternatives | None) -> dict[str, Any]:
     }
 
 
-def _control_differences(comparison: Comparison) -> Table | None:
-    """Return what each candidate adds to the same interval without a rollout; None without a control."""
+def _control_differences(comparison: Comparison, groups: Sequence[CandidateGroup]) -> Table | None:
+    """Return what each group adds to the same interval without a rollout; None without a control."""
     names = ("rollout_latency_p99_s", "rollout_error_fraction", "failed_requests")
-    figures = [[control_figure(result, name) for name in names] for result in comparison.candidates]
+    figures = [
+        [control_figure(comparison.candidates[group.first], name) for name in names]
+        for group in groups
+    ]
     if not any(figure for row in figures for figure in row):
         return None
     rows = [
         [
-            candidate_name(comparison, index),
+            group_name(comparison, group),
             *(
                 NOTHING if figure is None else _in_two_lines(figure.metric, figure.difference)
                 for figure in row
             ),
         ]
-        for index, row in enumerate(figures)
+        for group, row in zip(groups, figures, strict=True)
     ]
     return Table(["", "p99", "errors", "failed requests"], rows)
 
 
-def _differences(comparison: Comparison) -> Table:
-    """Return how the candidates differ from the baseline, a row for each."""
+def _differences(comparison: Comparison, groups: Sequence[CandidateGroup]) -> Table:
+    """Return how the candidates differ from the baseline, a row for each group."""
     rows = [
         [
-            candidate_name(comparison, index),
-            *(_in_two_lines(name, differences[name]) for name in DIFFERENCES),
+            group_name(comparison, group),
+            *(
+                _in_two_lines(name, comparison.differences[group.first][name])
+                for name in DIFFERENCES
+            ),
         ]
-        for index, differences in enumerate(comparison.differences)
-        if index != comparison.baseline
+        for group in groups
+        if comparison.baseline not in group.indices
     ]
     return Table(["", *DIFFERENCES.values()], rows)
 

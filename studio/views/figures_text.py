@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -60,6 +60,9 @@ TABLE_HEADINGS = (
 """Headings of `table_row`. Takes, fewest, p99 and errors are those of the rollout; failed counts
 requests per run over the common interval."""
 
+
+MOST_VALUES = 3
+"""Maximum number of values of a setting that are written out for candidates with equal results."""
 
 VARIED = ("surge", "pause", "drain", "policy", "start")
 """The headings of the settings, besides the window, in which candidates may differ."""
@@ -317,21 +320,56 @@ def name_among(
         begins_sentence: ``Window 3``; else ``window 3``.
         with_start: False leaves the start out.
     """
-    parts = [
-        ("", f"{'Window' if begins_sentence else 'window'} {candidate.window}"),
-        ("advance", candidate.advance),
-        ("surge", f"surge {candidate.surge}"),
-        ("pause_s", f"pause {drain_text(candidate.pause_s)}"),
-        ("drain_timeout_s", f"drain {drain_text(candidate.drain_timeout_s)}"),
-        ("policy", policy_text(candidate)),
+    return name_of_equals(
+        (candidate,), others, begins_sentence=begins_sentence, with_start=with_start
+    )
+
+
+def name_of_equals(
+    candidates: Sequence[Candidate],
+    others: Sequence[Candidate],
+    *,
+    begins_sentence: bool = True,
+    with_start: bool = True,
+) -> str:
+    """Return one name for candidates with equal results: ``Window 3, drain 30 s, 60 s or 90 s``.
+
+    Args:
+        candidates: All combinations of some values; the name of one candidate is that of `name_among`.
+        others: All candidates, these included.
+        begins_sentence: ``Window 3``; else ``window 3``.
+        with_start: False leaves the start out.
+    """
+    settings: list[tuple[str, str, Callable[[Candidate], str]]] = [
+        ("advance", "", lambda one: one.advance),
+        ("surge", "surge ", lambda one: str(one.surge)),
+        ("pause_s", "pause ", lambda one: drain_text(one.pause_s)),
+        ("drain_timeout_s", "drain ", lambda one: drain_text(one.drain_timeout_s)),
+        ("policy", "", policy_text),
     ]
     if with_start:
-        parts.append(("start_label", f"start {candidate.start_label}"))
-    return ", ".join(
-        text
-        for name, text in parts
-        if not name or len({getattr(other, name) for other in others}) > 1
-    )
+        settings.append(("start_label", "start ", lambda one: one.start_label))
+    windows = values_text([str(one.window) for one in candidates], " or ")
+    parts = [f"{'Window' if begins_sentence else 'window'} {windows}"]
+    parts += [
+        word + values_text([text_of(one) for one in candidates], " or ")
+        for name, word, text_of in settings
+        if len({getattr(other, name) for other in others}) > 1
+    ]
+    return ", ".join(parts)
+
+
+def values_text(values: Sequence[str], last: str = ", ") -> str:
+    """Return values, each once: ``30 s, 60 s, 90 s``; of more than three only the ends: ``1 … 9 (5)``.
+
+    Args:
+        values: The values, in the order in which they are shown.
+        last: The words before the last value.
+    """
+    distinct = list(dict.fromkeys(values))
+    if len(distinct) > MOST_VALUES:
+        return f"{distinct[0]} … {distinct[-1]} ({len(distinct)})"
+    return last.join([", ".join(distinct[:-1]), distinct[-1]]) if distinct[1:] else distinct[0]
 
 
 def verdict_sentence(comparison: Comparison, index: int) -> str:

@@ -18,7 +18,7 @@ from executor.plan.model import Answer
 from simulation.estimates.estimate import estimate
 from simulation.results.run_result import RunResult
 from simulation.run import traffic_around
-from simulation.scenario.freeze import find_freeze
+from simulation.scenario.freeze import find_freeze, may_start_matter
 from simulation.scenario.inputs.days import WeekdayStart, weekday_start, whole_days
 from simulation.scenario.model import Scenario
 from simulation.scenario.rates import DAY_S, RateTable, clock_label, clock_time_s, start_second
@@ -219,7 +219,7 @@ def why_no_grid(scenario: Scenario) -> str | None:
         return "Nothing is rolled out in this scenario"
     table = scenario.rates()
     rates = table.rates_rps[np.isfinite(table.rates_rps)]
-    if not len(rates) or (np.ptp(rates) == 0 and not scenario.rollout.freeze and not table.ends):
+    if not len(rates) or not may_start_matter(scenario):
         rate = f"{count_text(float(rates[0]))} requests/s" if len(rates) else "nothing comes"
         return (
             f"Traffic is the same all day: {rate}. When the rollout starts does not matter; "

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 
-from simulation.planning.search import AS_FAST
 from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.study.cells import Cell, run_cells
 from simulation.study.statistics import Answer, answer_of, fresh_seed
+from simulation.study.summary.speed import AS_FAST
 from simulation.study.verdict import broken_objectives
 from studio.views.timing import CellFigures, CellGrid, Simulate
 
@@ -37,7 +37,7 @@ class CellConfirmation:
 def best_cell(figures_by_cell: Mapping[int, CellFigures]) -> int | None:
     """Return the number of the fastest cell that meets the objectives; None where none does.
 
-    Of cells that are as fast, within `simulation.planning.search.AS_FAST`, the one with the lowest p99 counts.
+    Of cells that are as fast, within `simulation.study.summary.speed.AS_FAST`, the one with the lowest p99 counts.
     """
     meeting = {
         number: figures

@@ -77,11 +77,11 @@ def control_row(control: ControlResult) -> tuple[str, ...]:
         return metric_text(metric, interval(values).mean)
 
     texts = {
-        "window": CONTROL_NAME,
         "policy": policy_text(control.candidate),
         "start": control.candidate.start_label,
         "p99": mean_text("rollout_latency_p99_s"),
         "errors": mean_text("rollout_error_fraction"),
         "failed": mean_text("failed_requests"),
+        "verdict": CONTROL_NAME,
     }
     return tuple(texts.get(heading, NOTHING) for heading in TABLE_HEADINGS)

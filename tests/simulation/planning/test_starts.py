@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -124,6 +126,52 @@ def test_an_option_says_each_start_once() -> None:
     assert starts_of(None, "--starts", one) == []
     with pytest.raises(BadInput, match="--starts 02:00,: nothing: must be an offset"):
         starts_of("02:00,", "--starts", one)
+
+
+CLOSED = {"arrivals": "closed", "rate": None, "clients": {"count": 50, "think_time": "1s"}}
+FREEZE = {"window": 1, "freeze": [["08:00", "10:00"]]}
+
+
+@pytest.mark.parametrize(
+    ("parts", "rate"),
+    [
+        pytest.param({"rate": "24/s"}, "24", id="a number"),
+        pytest.param({"rate": {"steps": [["0h", "24/s"], ["9h", "24/s"]]}}, "24", id="steps"),
+        pytest.param(
+            {"rate": {"daily": {"low": "8/s", "high": "8/s", "peak": "12:00"}}}, "8", id="day"
+        ),
+        pytest.param({"traffic": CLOSED}, "47.619", id="clients that wait for their answers"),
+        pytest.param({"rate": "0.5/s", "rollout": {"window": 1}}, "0.5", id="a rollout"),
+    ],
+)
+def test_several_starts_are_refused_where_none_differs(parts: dict[str, Any], rate: str) -> None:
+    one = scenario(**parts)
+    refusal = (
+        f"--starts every:8h: must be one start: traffic is the same at every time ({rate} requests/s), "
+        "so every start gives the same result"
+    )
+    with pytest.raises(BadInput, match=re.escape(refusal)):
+        starts_of("every:8h", "--starts", one)
+    assert starts_of("09:00", "--starts", one) == ["09:00"]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        pytest.param({"rate": "24/s", "rollout": FREEZE}, id="a freeze"),
+        pytest.param({"rate": {"steps": [["0h", "24/s"], ["9h", "25/s"]]}}, id="steps"),
+        pytest.param({"rate": DAILY}, id="day"),
+        pytest.param({"rate": {"timestamps": [0.0, 1.0, 2.0]}}, id="timestamps end"),
+    ],
+)
+def test_starts_are_compared_where_one_may_differ(parts: dict[str, Any]) -> None:
+    assert len(starts_of("0s,1s", "--starts", scenario(**parts))) == 2
+
+
+def test_starts_on_a_constant_trace_differ_because_it_ends(tmp_path: Path) -> None:
+    path = tmp_path / "flat.csv"
+    path.write_text("time,rate\n0,5\n60,5\n120,5\n")
+    assert len(starts_of("0s,1m", "--starts", scenario(rate={"trace": str(path)}))) == 2
 
 
 def test_siblings_differ_in_their_start_alone() -> None:

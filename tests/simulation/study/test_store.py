@@ -192,7 +192,7 @@ def changed(**parts: Any) -> Scenario:
         pytest.param(changed(traffic={"uncertain": "10%"}), False, id="uncertain traffic"),
         pytest.param(changed(service={"uncertain": "10%"}), False, id="uncertain service times"),
         pytest.param(changed(policy="random"), False, id="policy"),
-        pytest.param(changed(clock={"start": "1s"}), False, id="start"),
+        pytest.param(changed(clock={"start": "1s"}), True, id="start on a constant rate"),
         pytest.param(changed(clock={"warm_up": "9s"}), False, id="warm-up"),
     ],
 )
@@ -201,6 +201,13 @@ def test_the_key_of_a_cell_holds_all_that_decides_its_result(other: Scenario, sa
         return cell_key(one, frame_of([one]))
 
     assert (key(other) == key(SHOP)) is same
+
+
+def test_the_key_holds_the_start_where_traffic_changes() -> None:
+    steps = {"steps": [["0h", "60/s"], ["1h", "50/s"]]}
+    early, late = (changed(rate=steps, clock={"start": start}) for start in ("0s", "1s"))
+    frame = frame_of([early])
+    assert cell_key(early, frame) != cell_key(late, frame)
 
 
 def test_the_key_of_traffic_is_the_content_of_its_file(tmp_path: Path) -> None:

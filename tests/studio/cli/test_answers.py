@@ -212,7 +212,10 @@ def test_compare_prints_candidates_and_what_sets_them_apart(rollcast: CommandLin
             "critical_path",
             "verdict",
         }
-    ) | {*("candidates", "baseline", "differences", "front", "chosen", "notes")}
+    ) | {
+        *("candidates", "baseline", "differences", "front", "chosen", "notes"),
+        *("recommendation", "next_best", "left_out"),
+    }
     assert [one["candidate"]["window"] for one in data["candidates"]] == [1, 2, 3]
     assert all(one.keys() == KEYS for one in data["candidates"])
     arrived = {one["requests"]["arrived"] for one in data["candidates"]}
@@ -227,12 +230,18 @@ def test_compare_prints_candidates_and_what_sets_them_apart(rollcast: CommandLin
     assert data["differences"][2]["rollout_duration_s"]["high"] < 0
     assert 2 in data["front"]
     assert data["chosen"] == 2
+    assert data["recommendation"] == [2]
+    assert data["next_best"] == [1]
+    assert data["left_out"] == [
+        {"reason": "slower", "objective": None, "candidates": [[0]]},
+    ]
     assert rollcast("compare", "shop.yaml", "--windows", "1,2,50%", "--json", *ONE) == answer
 
 
 def test_every_combination_is_a_candidate(rollcast: CommandLine) -> None:
     options = ["--windows", "1,3", "--drain-timeouts", "1s,5s", "--advance", "sliding,batch"]
     options += ["--starts", "09:00,18:00", "--pauses", "0s,3s"]
+    options += ["--set", "traffic.rate={steps: [[0h, 40/s], [12h, 41/s]]}"]
     options += ["--policies", "random,least_connections", "--replications", "1"]
     data = rollcast("compare", "shop.yaml", *options, "--json", *ONE).json
     found = [tuple(one["candidate"].values()) for one in data["candidates"]]
@@ -280,7 +289,9 @@ def test_each_thing_that_is_varied_makes_a_difference(rollcast: CommandLine) -> 
         )
         told = rollcast("compare", "shop.yaml", option, values, *ONE).out
         assert f"  {name}: duration" in told
-        assert f" {option[2:5]}" in told.splitlines()[2]  # its column
+        assert f" {option[2:5]}" in next(
+            line for line in told.splitlines() if line.startswith("window")
+        )  # its column
 
 
 @pytest.mark.parametrize(
@@ -328,6 +339,56 @@ def test_the_table_shows_the_figures_of_the_comparison(rollcast: CommandLine) ->
     assert lines[0] == "May two be out at once?"
     assert "Window 2 meets every objective in 4 of 4 runs, and is the fastest that does." in lines
     assert any(line.startswith("Window 2: duration −") for line in lines)
+
+
+MANY = ("--windows", "1,2,3,4,5,6", "--pauses", "0s,1s,2s", "--drain-timeouts", "5s,30s,60s,90s")
+
+
+def test_the_answer_stands_before_a_table_of_the_most_useful_rows(rollcast: CommandLine) -> None:
+    plain = rollcast("compare", "shop.yaml", *MANY, *ONE)
+    assert (plain.code, plain.err) == (0, "")
+    lines = plain.out.splitlines()
+    headings = next(k for k, line in enumerate(lines) if line.startswith("window"))
+    first = "Window 5, pause 0 s, drain 5 s … 90 s (4) meets every objective in 4 of 4 runs"
+    assert lines[2] == f"{first}, and is the fastest that does."
+    assert lines[3].startswith("Next best: window 4, pause 0 s, drain 5 s … 90 s (4) meets every")
+    assert "Left out:" in lines[4:headings]
+    table = lines[headings + 1 : headings + 13]
+    assert [line.split()[:3] for line in table[:3]] == [
+        ["5", "0", "s"],  # recommended
+        ["4", "0", "s"],  # next best
+        ["2", "0", "s"],  # the scenario's own
+    ]
+    assert lines[headings + 13].startswith("16 more candidates: ")
+    assert lines[headings + 13].endswith(". --all shows them.")
+    assert lines[headings + 14] == (
+        "72 candidates gave 16 different results; those with equal results are one row."
+    )
+    every = rollcast("compare", "shop.yaml", *MANY, "--all", *ONE).out.splitlines()
+    assert every[headings + 1 : headings + 13] == table
+    assert (
+        len(
+            " ".join(every[headings + 1 :])
+            .partition(" candidates gave ")[0]
+            .split("5 s … 90 s (4)")
+        )
+        == 17
+    )
+    data = rollcast("compare", "shop.yaml", *MANY, "--json", "--csv", "rows.csv", *ONE).json
+    assert len(data["candidates"]) == 72
+    assert len(data["recommendation"]) == len(data["next_best"]) == 4
+    left_out = [index for one in data["left_out"] for row in one["candidates"] for index in row]
+    others = {*range(72)} - {*data["recommendation"], *data["next_best"]}
+    assert sorted(left_out) == sorted(others)
+    assert len(pd.read_csv(rollcast.folder / "rows.csv")) == 72 * len(METRICS)
+
+
+def test_a_difference_to_no_rollout_needs_a_rollout(rollcast: CommandLine) -> None:
+    steady = SHOP.partition("rollout:")[0] + "clock: {horizon: 20s}\n"
+    refusal = "steady.yaml: rollout: is missing, so --difference has nothing to compare"
+    rollcast.refuses(
+        ["compare", "steady.yaml", "--difference"], {"steady.yaml": steady}, refusal, 2
+    )
 
 
 HEAVY = (

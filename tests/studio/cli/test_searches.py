@@ -24,25 +24,60 @@ def busy(rollcast: CommandLine) -> CommandLine:
 def test_a_search_over_starts_names_the_best_and_the_busiest(busy: CommandLine) -> None:
     answer = busy("plan", "busy.yaml", "--starts", "every:3h", "-o", "plan.json", *ONE)
     assert (answer.code, answer.err) == (0, "")
-    last = answer.out.splitlines()[-4:]
-    assert last[0].startswith("Window 2 at ")
-    assert "meets the objectives in at least 60 % of runs, confirmed on fresh seeds (" in last[0]
-    assert last[1].startswith("At the busiest start, 09:00, the same fails: p99 above 0.4 s in 10")
-    assert last[2] == "The start matters: of 8 starts tried, this way to roll clearly fails at 1."
-    assert last[3] == "The plan is in plan.json"
+    lines = answer.out.splitlines()
+    assert lines[:2] == ["May two be out at once?", ""]
+    assert lines[2].startswith("Window 2 at ")
+    assert "meets the objectives in at least 60 % of runs, confirmed on fresh seeds (" in lines[2]
+    assert lines[3].startswith("At the busiest start, 09:00, the same fails: p99 above 0.4 s in 10")
+    assert lines[4] == "The start matters: of 8 starts tried, this way to roll clearly fails at 1."
+    assert lines[5].startswith("Next best: window 2, start ")
+    assert ", as fast: its p99 is 0." in lines[5]
+    assert lines[7].split() == ["candidate", "takes", "p99", "meets", "why"]
+    assert lines[8].startswith("Window 2, start ")
+    assert " chosen " in lines[8]
+    rows = [line.partition("  ")[0] for line in lines[8:15]]
+    assert rows == [  # starts with the same traffic until the end have equal results
+        "Window 2, start 00:00",
+        "Window 2, start 12:00 … 21:00 (4)",
+        "Window 1, start 00:00, 03:00 or 06:00",
+        "Window 2, start 03:00 or 06:00",
+        "Window 2, start 09:00",
+        "Window 1, start 12:00 … 21:00 (4)",
+        "Window 1, start 09:00",
+    ]
+    counts = "16 candidates: 7 slower, 6 as fast, 1 chosen, 1 hopeless, 1 fails."
+    assert counts in lines
+    assert lines[-1] == "The plan is in plan.json"
     plan = read_plan(busy.folder / "plan.json")
     assert plan.evidence is not None
     assert sum(plan.evidence.counts.values()) == 16
-    assert plan.evidence.starts == last[2]
+    assert plan.evidence.starts == lines[4]
     assert busy("validate", "plan.json", "--again", "--jobs", "1").code == 0
 
 
 def test_a_start_that_hardly_matters_is_said_so(rollcast: CommandLine) -> None:
-    told = ("--window", "2", "--starts", "every:6h", "-o", "plan.json")
+    steps = "traffic.rate={steps: [[0h, 40/s], [9h, 41/s]]}"
+    told = ("--window", "2", "--starts", "every:6h", "--set", steps, "-o", "plan.json")
     answer = rollcast("plan", "shop.yaml", *told, *ONE)
     assert answer.code == 0
     assert "The start hardly matters: none of 4 tried clearly fails" in answer.out
     assert "At the busiest start" not in answer.out or "meets the objectives in 10" in answer.out
+
+
+@pytest.mark.parametrize(
+    "command", [("compare", "shop.yaml"), ("plan", "shop.yaml", "-o", "plan.json")]
+)
+def test_starts_on_constant_traffic_are_refused(
+    rollcast: CommandLine, command: tuple[str, ...]
+) -> None:
+    refusal = (
+        "--starts every:10m: must be one start: traffic is the same at every time (40 requests/s), so "
+        "every start gives the same result"
+    )
+    rollcast.refuses([*command, "--starts", "every:10m"], {}, refusal, 2)
+    assert rollcast(*command, "--starts", "09:00", *ONE).code == 0
+    frozen = ("--set", "rollout.freeze=[[08:00, 10:00]]", "--starts", "07:00,09:00,11:00")
+    assert rollcast(*command, *frozen, *ONE).code == 0
 
 
 def test_json_tells_every_candidate(busy: CommandLine) -> None:
@@ -53,6 +88,7 @@ def test_json_tells_every_candidate(busy: CommandLine) -> None:
     chosen = found["considered"][found["chosen"]]
     assert chosen["outcome"] == "chosen"
     assert chosen["window"] == 2
+    assert found["considered"][found["next_best"]]["outcome"] in ("as fast", "slower")
     assert found["confirmations"][-1]["held"] is True
     assert found["counts"]["chosen"] == 1
     assert found["runs_count"] >= 80

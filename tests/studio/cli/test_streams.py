@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
+import termios
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -124,21 +126,24 @@ def test_what_is_no_terminal_gets_plain_text_and_no_progress(tmp_path: Path) -> 
     assert (done.returncode, done.stderr) == (0, b"")
     out = done.stdout.decode()
     assert ESCAPE not in out
-    row = out.splitlines()[4]
-    assert row.split()[0] == "2"
+    row = next(line for line in out.splitlines() if line.startswith("     2"))
     assert row.endswith("✓ meets in 4 of 4")  # whole, however narrow the terminal that started it
 
 
-def test_a_terminal_sees_the_table_and_in_the_end_keeps_it_once(tmp_path: Path) -> None:
-    (tmp_path / "shop.yaml").write_text(SHOP, encoding="utf-8")
+def on_terminal(folder: Path, command: list[str], columns: int, lines: int) -> str:
+    """Run a command on a terminal of this size; return all that the terminal was sent."""
+    (folder / "shop.yaml").write_text(SHOP, encoding="utf-8")
     try:
         ours, theirs = pty.openpty()
     except OSError as error:  # a bare chroot or container has no /dev/pts
         pytest.skip(f"no terminal is to be had here: {error}")
+    termios.tcsetwinsize(theirs, (lines, columns))
+    inherited = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
     process = subprocess.Popen(
-        [*COMMAND, *COMPARE],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120", "TERM": "xterm"},
+        [*COMMAND, *command],
+        cwd=folder,
+        env={**inherited, "PYTHONPATH": str(ROOT), "TERM": "xterm"},
+        stdin=theirs,
         stdout=theirs,
         stderr=subprocess.PIPE,
     )
@@ -150,8 +155,43 @@ def test_a_terminal_sees_the_table_and_in_the_end_keeps_it_once(tmp_path: Path) 
     os.close(ours)
     _out, told = process.communicate(timeout=60)
     assert (process.returncode, told) == (0, b"")
-    assert ESCAPE in seen.decode()
-    assert seen.decode().count("Window 2 meets every objective") == 1
+    return seen.decode()
+
+
+def test_a_terminal_sees_the_table_and_in_the_end_keeps_it_once(tmp_path: Path) -> None:
+    seen = on_terminal(tmp_path, COMPARE, 120, 40)
+    assert ESCAPE in seen
+    assert seen.count("Window 2 meets every objective") == 1
+
+
+def test_a_small_terminal_sees_the_progress_above_any_number_of_rows(tmp_path: Path) -> None:
+    pauses = ",".join(f"{number}s" for number in range(12))
+    command = [
+        "compare",
+        "shop.yaml",
+        "--windows",
+        "1,2,3",
+        "--pauses",
+        pauses,
+        "--jobs",
+        "1",
+    ]
+    seen = on_terminal(tmp_path, command, 80, 24)
+    live, _, answer = seen.partition("May two be out at once?")
+    frames = [re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text) for text in live.split("\x1b[2K")]
+    frames = [frame.lstrip("\r") for frame in frames if frame.strip()]
+    assert len(frames) >= 2
+    assert frames[0].startswith("0 of 4 replications")
+    tables = [frame for frame in frames if "verdict" in frame]
+    assert tables
+    for frame in tables:
+        lines = frame.split("\r\n")
+        assert len(lines) < 24
+        assert "of 4 replications" in lines[0]
+        assert {"window", "pause", "takes", "p99", "verdict"} <= set(lines[1].split())
+        assert not re.search(r"\w…", frame)  # figures are whole; the least important are not shown
+        assert "and 24 more rows" in frame
+    assert "24 more candidates: " in answer
 
 
 def test_what_a_scenario_says_is_printed_as_it_stands(rollcast: CommandLine) -> None:

@@ -15,7 +15,9 @@ from simulation.study.case import cases_of
 from simulation.study.compare import Comparison, compare
 from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
+from simulation.study.summary.recommendation import recommend
 from studio.reports.comparison_report import command_of, comparison_report
+from studio.views.answers.recommendation_text import left_out_lines, next_best_text
 from studio.views.figures_text import table_row, verdict_sentence
 from studio.views.headline import four_figures
 from tests.helpers.command_line import SHOP, CommandLine
@@ -46,6 +48,25 @@ def test_the_page_says_what_the_command_line_says_and_needs_no_other_file() -> N
     assert html.escape(SHOP) in page
     assert "4 of 4 replications" in page
     assert page == comparison_report(comparison, SHOP)
+
+
+def test_the_page_says_the_answer_the_next_best_and_what_is_left_out_before_the_table() -> None:
+    comparison = made(windows=(1, 2, 3), drain_timeouts_s=(5.0, 60.0, 90.0))
+    recommendation = recommend(comparison)
+    page = html.unescape(comparison_report(comparison, SHOP))
+    assert comparison.chosen is not None
+    parts = [
+        verdict_sentence(comparison, comparison.chosen),
+        next_best_text(comparison, recommendation),
+        "Left out:",
+        *left_out_lines(comparison, recommendation),
+        "<h2>Candidates</h2>",
+        "<td>5 s, 60 s, 90 s</td>",
+        "<svg",
+    ]
+    places = [page.index(part) for part in parts]
+    assert places == sorted(places)
+    assert page.count("<td>5 s, 60 s, 90 s</td>") == 3
 
 
 def test_what_a_scenario_says_is_words_and_nothing_else() -> None:

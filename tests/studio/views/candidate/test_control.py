@@ -176,11 +176,11 @@ def test_charts_draw_the_control_where_there_is_one() -> None:
 def test_the_report_has_the_control() -> None:
     row = dict(zip(TABLE_HEADINGS, control_row(with_control().controls[0]), strict=True))
     assert (row["window"], row["p99"], row["errors"], row["takes"], row["verdict"]) == (
-        "without a rollout",
+        "–",
         "125 ms",
         "0 %",
         "–",
-        "–",
+        "without a rollout",
     )
     heading = "What the rollout adds to the same interval without one"
     page = comparison_report(with_control())
