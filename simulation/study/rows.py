@@ -15,6 +15,7 @@ from simulation.study.case import Case, frame_of_cases
 from simulation.study.execution import DEFAULT_EXECUTION, Execution
 from simulation.study.running.places import simulate_parts
 from simulation.study.running.work import Part, Work
+from simulation.study.statistics import planned_runs
 from simulation.study.store import Archive, ResultDeleted
 
 
@@ -45,7 +46,7 @@ def run_rows(
     Closing the generator ends the processes too, in the middle of a replication.
 
     Args:
-        scenario: The study's scenario; it says how many replications.
+        scenario: The study's scenario.
         cases: What is compared, see `simulation.study.case.cases_of`.
         execution: Where and how to simulate.
         keep_requests: Whether results carry every request; such results are not stored.
@@ -57,7 +58,7 @@ def run_rows(
     work = Work(tuple(cases), frame_of_cases(cases), execution.engine, keep_requests)
     archive = Archive(work, execution.store)
     indices = range(len(cases))
-    parts = [archive.part(number, indices) for number in range(scenario.replications)]
+    parts = [archive.part(number, indices) for number in range(planned_runs(scenario, cases).count)]
     for part, results, was_stored in run_parts(work, parts, archive, execution):
         runs = tuple(results[index] for index in indices)
         yield Row(part.replication, runs, was_stored)

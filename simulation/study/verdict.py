@@ -16,7 +16,7 @@ from simulation.results.failures import Cause
 from simulation.results.run_result import Ending, RunResult
 from simulation.scenario.freeze import find_freeze
 from simulation.scenario.model import Scenario
-from simulation.study.statistics import MOST_RUNS, More, answer_of, clopper_pearson, runs_to_settle
+from simulation.study.statistics import NewStudy, answer_of, clopper_pearson, propose_new_study
 
 
 def verdict(scenario: Scenario, runs: Sequence[RunResult]) -> Verdict:
@@ -38,9 +38,9 @@ def verdict(scenario: Scenario, runs: Sequence[RunResult]) -> Verdict:
     ]
     if answer == "undecided":
         reasons.append(
-            f"{good} of {len(runs)} runs meet every objective, too few runs to show or refute "
+            f"{good} of {len(runs)} runs meet every objective, which neither shows nor refutes "
             f"{objectives.in_runs * 100:g} % with {objectives.confidence * 100:g} % confidence; "
-            f"{_more_runs_text(runs_to_settle(good, len(runs), *asked))}"
+            f"{_new_study_text(propose_new_study(good, len(runs), *asked, scenario.seed))}"
         )
     lower, _upper = clopper_pearson(good, len(runs), objectives.confidence)
     return Verdict(
@@ -48,14 +48,13 @@ def verdict(scenario: Scenario, runs: Sequence[RunResult]) -> Verdict:
     )
 
 
-def _more_runs_text(more: More) -> str:
-    if more.expected is None:
-        return f"even {MOST_RUNS:,} more would not settle it if they went on like that"
-    if more.expected == more.to_meet:
-        return f"{more.to_meet} more like them would show it"
+def _new_study_text(study: NewStudy | None) -> str:
+    """Return what to do after an undecided answer, as a clause; it never adds runs to the same study."""
+    if study is None:
+        return "their share is too near to what is asked for a few more to tell"
     return (
-        f"about {more.expected} more would settle it if they went on like that, and "
-        f"{more.to_meet} that all meet them would show it"
+        f"a new study may decide it: --seed {study.seed} --replications {study.runs} "
+        f"--set objectives.confidence={study.confidence * 100:.10g}%"
     )
 
 

@@ -144,7 +144,8 @@ def run_with_table(
 def print_answer(console: Console, comparison: Comparison) -> None:
     """Print the question, the table, the answer, and the differences between the candidates."""
     from studio.cli.tables import comparison_table
-    from studio.views.figures_text import candidate_name, verdict_sentence
+    from studio.views.answers.runs_text import planned_text
+    from studio.views.figures_text import candidate_name
 
     scenario = comparison.scenario
     if scenario.question:
@@ -152,11 +153,7 @@ def print_answer(console: Console, comparison: Comparison) -> None:
         console.print()
     console.print(comparison_table(comparison))
     console.print()
-    if comparison.chosen is not None:
-        sentence = verdict_sentence(comparison, comparison.chosen)
-        console.print(f"{sentence}, and is the fastest that does.", style="bold")
-    else:
-        console.print("No candidate is shown to meet every objective.", style="bold")
+    console.print(_answer_sentence(comparison), style="bold")
     for index, result in enumerate(comparison.candidates):
         for reason in result.verdict.reasons:
             console.print(f"  {candidate_name(comparison, index)}: {reason}")
@@ -164,10 +161,32 @@ def print_answer(console: Console, comparison: Comparison) -> None:
         _print_differences(console, comparison)
     print_notes(console, comparison)
     console.print(
-        f"{scenario.replications} paired runs each, seed {scenario.seed}. Figures are means over "
+        f"{planned_text(comparison.planned)}. Seed {scenario.seed}. Figures are means over "
         "runs; a difference whose interval holds 0 is none that these runs show.",
         style="dim",
     )
+
+
+def _answer_sentence(comparison: Comparison) -> str:
+    """Return the answer; the best of several is named only when fresh runs have confirmed it."""
+    from studio.views.figures_text import candidate_name, verdict_sentence
+
+    confirmed = comparison.confirmed
+    if confirmed is not None:
+        verdict = confirmed.result.verdict
+        return (
+            f"{verdict_sentence(comparison, confirmed.number)}, and is the fastest that does, "
+            f"confirmed on fresh seeds ({verdict.runs_meeting} of {verdict.runs} runs)."
+        )
+    if comparison.confirmations:
+        names = "; ".join(
+            candidate_name(comparison, failed.number, begins_sentence=not number)
+            for number, failed in enumerate(comparison.confirmations)
+        )
+        return f"{names}: met every objective, which fresh seeds did not confirm. None is named the best."
+    if comparison.chosen is not None:
+        return f"{verdict_sentence(comparison, comparison.chosen)}."
+    return "No candidate is shown to meet every objective."
 
 
 def print_notes(console: Console, comparison: Comparison) -> None:

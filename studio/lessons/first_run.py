@@ -26,6 +26,7 @@ from simulation.scenario.units import Floats
 from simulation.study.case import Case
 from simulation.study.compare import Comparison, compare
 from simulation.study.rows import Row
+from simulation.study.statistics import planned_runs
 from studio.resources import assets_dir
 
 _SCHEMA = "rollcast.results/1"
@@ -76,13 +77,13 @@ def unpack_comparison(
             "schema": _SCHEMA,
             "scenario_digest": digest_of(scenario.as_data()),
             "windows": [case.candidate.window for case in cases],
-            "replications": scenario.replications,
+            "replications": planned_runs(scenario, cases).count,
         }
         if header != expected:
             return None
         with _uncollected():
             runs = [from_bytes(part) for part in parts]
-        if len(runs) != len(cases) * scenario.replications:
+        if len(runs) != len(cases) * header["replications"]:
             raise ValueError("the number of runs is not the one in the header")
     except (lzma.LZMAError, struct.error, StopIteration, ValueError) as error:
         raise ValueError(f"not a packed comparison: {error}") from None

@@ -86,6 +86,7 @@ def comparison_report(
         engine_version=engine_version(),
         engines=sorted({run.engine for other in comparison.candidates for run in other.runs}),
         run_count=len(comparison.candidates[0].runs),
+        planned_count=comparison.planned.count,
         scenario_digest=digest_of(scenario.as_data())[:12],
         scenario_text=text or dump_yaml(CommentedMap(scenario.as_data())),
     )

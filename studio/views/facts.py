@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from simulation.study.compare import HIGHER_IS_BETTER
-from simulation.study.statistics import Answer, answer_of
+from simulation.study.statistics import Answer, answer_so_far
 
 if TYPE_CHECKING:
     from executor.plan.model import Interval
@@ -106,8 +106,9 @@ def _fact(
     if limit is None or figure.mean is None:
         return Fact(metric, figure, limit, None)
     holds = [is_within(metric, run.metrics[metric], limit) is not False for run in result.runs]
+    planned = max(result.planned_count, len(holds))
     asked = (objectives.in_runs, objectives.confidence)
-    return Fact(metric, figure, limit, answer_of(sum(holds), len(holds), *asked))
+    return Fact(metric, figure, limit, answer_so_far(sum(holds), len(holds), planned, *asked))
 
 
 def is_within(metric: str, value: float | None, limit: float | None) -> bool | None:

@@ -227,6 +227,8 @@ def verdict_text(result: CandidateResult) -> str:
     """Return a verdict in short: ``✓ meets in 60 of 60``; ``✗ fails in 58 of 60`` counts the runs that fail."""
     verdict = result.verdict
     glyph, runs = ANSWER_GLYPHS[verdict.answer], verdict.runs_meeting
+    if result.is_open:
+        return f"{glyph} so far {runs} of {verdict.runs}"
     if verdict.answer == "fails":
         runs = verdict.runs - verdict.runs_meeting
     words = "undecided, meets" if verdict.answer == "undecided" else verdict.answer
@@ -308,7 +310,18 @@ def name_among(
 def verdict_sentence(comparison: Comparison, index: int) -> str:
     """Return the verdict of a candidate as a sentence: ``Window 3 meets every objective in 60 of 60 runs``."""
     name = candidate_name(comparison, index)
-    return sentence_of(name, comparison.candidates[index].verdict)
+    return result_sentence(name, comparison.candidates[index])
+
+
+def result_sentence(name: str, result: CandidateResult) -> str:
+    """Return the verdict of a candidate as a sentence; until the last run, how many meet so far."""
+    if result.is_open:
+        verdict = result.verdict
+        return (
+            f"{name} meets every objective in {verdict.runs_meeting} of {verdict.runs} runs so far, "
+            f"{result.planned_count} decide"
+        )
+    return sentence_of(name, result.verdict)
 
 
 def sentence_of(name: str, verdict: Verdict) -> str:

@@ -24,7 +24,7 @@ from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.scenario.units import Floats
 from simulation.study.case import Case, cases_of, frame_of_cases
 from simulation.study.cells import Cell, run_cells
-from simulation.study.statistics import FIRST_LOOK, answer_so_far
+from simulation.study.statistics import FIRST_LOOK, answer_so_far, planned_runs
 from simulation.study.verdict import Breach, breach_text, broken_objectives
 from studio.views.figures_text import count_text, duration_text, latency_text
 from studio.views.sentences import estimate_answer
@@ -176,7 +176,7 @@ class CellGrid:
 def base_of(scenario: Scenario) -> dict[str, object]:
     """Return the scenario's data without the start and the window, which the grid varies.
 
-    The number of replications stays in the data: it is the number of runs that decide a cell.
+    The number of replications stays in the data: it is the number of runs that decide a cell, where it is given.
     """
     data = scenario.as_data()
     for name in ("name", "question"):
@@ -346,7 +346,7 @@ def simulate_cells(
     """Simulate the cells; yield a cell's number and figures after each run, and the progress.
 
     All cells get one run, then three, then `FIRST_LOOK`. A cell that is still undecided then gets as
-    many runs as the scenario asks for. The progress is the number of finished runs and of all runs.
+    many runs as are planned. The progress is the number of finished runs and of all runs.
 
     Args:
         grid: The cells.
@@ -358,7 +358,7 @@ def simulate_cells(
         BadInput: The cells cannot be simulated.
     """
     objectives = grid.scenario.objectives
-    most = grid.scenario.replications
+    most = planned_runs(grid.scenario, grid.cases).count
     limits = (objectives.in_runs, objectives.confidence, most)
     places = {case: number for number, case in enumerate(grid.cases)}
     tallies = {number: _Tally() for number in places.values() if known[number].answer != "out"}

@@ -130,7 +130,7 @@ class Document(QObject):
             and self.has_results_of(self._state)
             and self._compared_cases == self.cases()
             and all(
-                len(candidate.runs) >= self.scenario.replications
+                len(candidate.runs) >= comparison.planned.count
                 for candidate in comparison.candidates
             )
         )
