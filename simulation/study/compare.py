@@ -207,6 +207,14 @@ class Comparison:
         return next((confirmed for confirmed in self.confirmations if confirmed.held), None)
 
     @property
+    def fastest_meeting(self) -> int | None:
+        """Index of the fastest candidate whose own runs meet the objectives; None when none does.
+
+        A screen may select it. Of several it may not be called the best, see `chosen`.
+        """
+        return next(iter(meeting_candidates(self.candidates)), None)
+
+    @property
     def chosen(self) -> int | None:
         """Index of the fastest candidate that meets the objectives; None when none is shown to.
 
@@ -214,7 +222,7 @@ class Comparison:
         """
         if len(self.candidates) > 1:
             return None if self.confirmed is None else self.confirmed.number
-        return next(iter(meeting_candidates(self.candidates)), None)
+        return self.fastest_meeting
 
     def candidate_json(self, index: int) -> dict[str, Any]:
         """Return one candidate as ``simulate --json`` prints it."""

@@ -7,7 +7,7 @@ All confirmations of one study share its error probability, see `confirmation_co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from executor.plan.model import Verdict
@@ -15,8 +15,6 @@ from simulation.results.run_result import RunResult
 from simulation.scenario.model import Scenario
 from simulation.study.case import Case, cases_of
 from simulation.study.compare import Comparison, Confirmed, candidate_result, meeting_candidates
-from simulation.study.execution import Execution
-from simulation.study.rows import run_rows
 from simulation.study.statistics import (
     clopper_pearson,
     confirmation_confidence,
@@ -24,7 +22,9 @@ from simulation.study.statistics import (
     fewest_runs,
     fresh_seed,
 )
-from simulation.study.time_left import Eta
+
+SimulateRuns = Callable[[Case], Sequence[RunResult]]
+"""Simulates as many replications of a case as its scenario says, and returns them in their order."""
 
 MOST_CONFIRMATIONS = 5
 """Maximum number of confirmations; when none of them holds, no candidate is named the best."""
@@ -53,16 +53,14 @@ def confirmed_scenario(scenario: Scenario, screened: Verdict, number: int, most:
     return scenario.model_copy(update=changed)
 
 
-def confirm(
-    index: int, scenario: Scenario, number: int, simulate: Callable[[Case], Iterable[RunResult]]
-) -> Confirmed:
+def confirm(index: int, scenario: Scenario, number: int, simulate: SimulateRuns) -> Confirmed:
     """Simulate a picked candidate on its fresh seed; return whether its runs confirm it.
 
     Args:
         index: Index of the candidate.
         scenario: What `confirmed_scenario` returns.
         number: Number of the confirmation, from 1.
-        simulate: Simulates all replications of a case, and returns them in their order.
+        simulate: Simulates the candidate.
     """
     objectives = scenario.objectives
     [case] = cases_of(scenario)
@@ -74,10 +72,8 @@ def confirm(
     return Confirmed(index, scenario, result, confidence, lower, held)
 
 
-def confirm_best(
-    comparison: Comparison, execution: Execution, on_progress: Callable[[Eta], None]
-) -> Comparison | None:
-    """Return a complete comparison with its best candidate confirmed; None when it was stopped.
+def confirm_best(comparison: Comparison, simulate: SimulateRuns) -> Comparison:
+    """Return a complete comparison with its best candidate confirmed.
 
     The fastest candidate that meets is simulated on a fresh seed. Where that does not confirm it, the
     next is tried, `MOST_CONFIRMATIONS` at most. A single candidate is picked from nothing, and its
@@ -85,11 +81,7 @@ def confirm_best(
 
     Args:
         comparison: The comparison over all runs.
-        execution: Where and how to simulate.
-        on_progress: Called once before the first run of a confirmation and after each run.
-
-    Raises:
-        BadInput: As `simulation.study.rows.run_rows`.
+        simulate: Simulates a candidate.
     """
     if len(comparison.candidates) == 1:
         return comparison
@@ -100,28 +92,7 @@ def confirm_best(
     for index in meeting_candidates(comparison.candidates)[:MOST_CONFIRMATIONS]:
         picked, number = comparison.candidates[index], len(confirmations) + 1
         scenario = confirmed_scenario(picked.scenario, picked.verdict, number, most)
-        confirmed = confirm(index, scenario, number, _with_rows(scenario, execution, on_progress))
-        if execution.is_stopped():
-            return None
-        confirmations.append(confirmed)
-        if confirmed.held:
+        confirmations.append(confirm(index, scenario, number, simulate))
+        if confirmations[-1].held:
             break
     return replace(comparison, confirmations=tuple(confirmations))
-
-
-def _with_rows(
-    scenario: Scenario, execution: Execution, on_progress: Callable[[Eta], None]
-) -> Callable[[Case], list[RunResult]]:
-    """Return a function that simulates all replications of a case by rows, which are stored."""
-
-    def simulate(case: Case) -> list[RunResult]:
-        eta = Eta(scenario.replications or 0)
-        on_progress(eta)
-        rows = []
-        for row in run_rows(scenario, [case], execution):
-            rows.append(row)
-            eta.record_result(was_stored=row.was_stored)
-            on_progress(eta)
-        return [row.runs[0] for row in sorted(rows, key=lambda row: row.replication)]
-
-    return simulate

@@ -7,10 +7,11 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+from simulation.results.run_result import RunResult
 from simulation.scenario.model import Scenario
 from simulation.study.case import Case
 from simulation.study.compare import Comparison, compare
-from simulation.study.confirmation import confirm_best
+from simulation.study.confirmation import SimulateRuns, confirm_best
 from simulation.study.execution import Execution
 from simulation.study.rows import Row, run_rows
 from simulation.study.statistics import planned_runs
@@ -73,5 +74,30 @@ def run_study(
                 throttle.restart()
         if execution.is_stopped():
             return None, rows
-        comparison = confirm_best(compare(scenario, cases, rows), execution, on_progress)
-    return comparison, rows
+        comparison = compare(scenario, cases, rows)
+        try:
+            return confirm_best(comparison, _simulation_by_rows(execution, on_progress)), rows
+        except _StoppedError:
+            return None, rows
+
+
+class _StoppedError(Exception):
+    """The study was stopped during a confirmation."""
+
+
+def _simulation_by_rows(execution: Execution, on_progress: Callable[[Eta], None]) -> SimulateRuns:
+    """Return a function that simulates a case by rows, which are stored."""
+
+    def simulate(case: Case) -> list[RunResult]:
+        eta = Eta(planned_runs(case.scenario, [case]).count)
+        on_progress(eta)
+        rows = []
+        for row in run_rows(case.scenario, [case], execution):
+            rows.append(row)
+            eta.record_result(was_stored=row.was_stored)
+            on_progress(eta)
+        if execution.is_stopped():
+            raise _StoppedError
+        return [row.runs[0] for row in sorted(rows, key=lambda row: row.replication)]
+
+    return simulate

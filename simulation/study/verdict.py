@@ -16,7 +16,13 @@ from simulation.results.failures import Cause
 from simulation.results.run_result import Ending, RunResult
 from simulation.scenario.freeze import find_freeze
 from simulation.scenario.model import Scenario
-from simulation.study.statistics import NewStudy, answer_of, clopper_pearson, propose_new_study
+from simulation.study.statistics import (
+    MOST_PROPOSED,
+    NewStudy,
+    answer_of,
+    clopper_pearson,
+    propose_new_study,
+)
 
 
 def verdict(scenario: Scenario, runs: Sequence[RunResult]) -> Verdict:
@@ -51,7 +57,7 @@ def verdict(scenario: Scenario, runs: Sequence[RunResult]) -> Verdict:
 def _new_study_text(study: NewStudy | None) -> str:
     """Return what to do after an undecided answer, as a clause; it never adds runs to the same study."""
     if study is None:
-        return "their share is too near to what is asked for a few more to tell"
+        return f"a new study of up to {MOST_PROPOSED:,} runs would probably not show it either"
     return (
         f"a new study may decide it: --seed {study.seed} --replications {study.runs} "
         f"--set objectives.confidence={study.confidence * 100:.10g}%"

@@ -93,8 +93,9 @@ def comparison_report(
 
 
 def _chosen_or_own(comparison: Comparison) -> int:
-    if comparison.chosen is not None:
-        return comparison.chosen
+    for index in (comparison.chosen, comparison.fastest_meeting):
+        if index is not None:
+            return index
     windows = [result.candidate.window for result in comparison.candidates]
     own = comparison.scenario.window_count()
     return windows.index(own) if own in windows else 0

@@ -17,7 +17,7 @@ from simulation.study.statistics.number_of_runs import (
 from simulation.study.statistics.occurrence import Occurrence, occurrence
 from simulation.study.statistics.proportions import (
     FIRST_LOOK,
-    MOST_RUNS,
+    MOST_PROPOSED,
     Answer,
     NewStudy,
     answer_of,
@@ -34,7 +34,7 @@ from simulation.study.statistics.proportions import (
 __all__ = [
     "BUDGET_S",
     "FIRST_LOOK",
-    "MOST_RUNS",
+    "MOST_PROPOSED",
     "Answer",
     "Difference",
     "NewStudy",

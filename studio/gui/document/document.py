@@ -391,6 +391,8 @@ class Document(QObject):
         own_window = comparison.scenario.window_count()
         windows = [result.candidate.window for result in comparison.candidates]
         index = comparison.chosen
+        if index is None:
+            index = comparison.fastest_meeting
         if index is None or (self.is_changed and own_window in windows):
             index = windows.index(own_window) if own_window in windows else 0
         keys = [self._keys[index], *self._keys]
