@@ -280,12 +280,10 @@ def test_where_ranks_stay_close_paths_are_added_and_the_tie_is_said() -> None:
     ) -> Iterator[Any]:
         for cell, run in made_up(cells, frame, execution):
             one = cell.case.scenario
-            rate = one.rates().highest_rps() / 100
-            service = one.service.service_time.mean_s() / 0.05
-            metrics = {
-                **run.metrics,
-                "rollout_latency_p99_s": math.exp(3 * (rate - 1) * (service - 1)),
-            }
+            rate = math.log(one.rates().highest_rps() / 100)
+            service = math.log(one.service.service_time.mean_s() / 0.05)
+            p99_s = math.exp(rate + service + 3 * rate * service)
+            metrics = {**run.metrics, "rollout_latency_p99_s": p99_s}
             yield (
                 cell,
                 RunResult(
