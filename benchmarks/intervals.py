@@ -44,7 +44,7 @@ from simulation.scenario.simulated_interval import frame_of
 from simulation.study.case import cases_of
 from simulation.study.cells import Cell, run_cells
 from simulation.study.execution import Execution
-from simulation.study.statistics import t_interval
+from simulation.study.statistics.means import t_interval
 
 COVERS = (0.93, 0.97)
 WRONG = 0.05

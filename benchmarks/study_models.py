@@ -8,26 +8,24 @@ judge real studies. Each table states its seed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 from scipy import special
 
 from simulation.scenario.units import Floats
 from simulation.study.confirmation import MOST_CONFIRMATIONS
-from simulation.study.statistics import (
+from simulation.study.statistics.means import interval, single_run_range, t_interval
+from simulation.study.statistics.number_of_runs import misses_of
+from simulation.study.statistics.occurrence import occurrence
+from simulation.study.statistics.proportions import (
     FIRST_LOOK,
     answer_of,
     confirmation_confidence,
     confirmation_runs,
     fewest_runs,
-    interval,
-    misses_of,
     next_look,
-    occurrence,
     propose_new_study,
-    single_run_range,
-    t_interval,
 )
 
 STUDIES = 20_000
@@ -56,7 +54,7 @@ def is_confirmed(screened: tuple[int, int], number: int, most: int, draw: Draw) 
     return draw(runs) >= runs - (misses(runs, confidence) or 0)
 
 
-@lru_cache(maxsize=None)
+@cache
 def misses(runs: int, confidence: float) -> int | None:
     """Return how many runs may fail, see `statistics.misses_of`."""
     return misses_of(runs, SHARE, confidence)

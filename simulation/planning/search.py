@@ -36,12 +36,8 @@ from simulation.study.cells import Cell, run_cells
 from simulation.study.compare import CandidateResult, Confirmed, candidate_result, front_of
 from simulation.study.confirmation import MOST_CONFIRMATIONS, confirm, confirmed_scenario
 from simulation.study.execution import DEFAULT_EXECUTION, Execution
-from simulation.study.statistics import (
-    FIRST_LOOK,
-    fewest_runs,
-    next_look,
-    paired_difference,
-)
+from simulation.study.statistics.means import paired_difference
+from simulation.study.statistics.proportions import FIRST_LOOK, fewest_runs, next_look
 
 AS_FAST = 0.05
 """Maximum relative difference of mean durations of candidates that count as equally fast; among these, failures and p99 decide."""

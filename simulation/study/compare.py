@@ -23,16 +23,10 @@ from simulation.study.candidates import Candidate
 from simulation.study.case import Case
 from simulation.study.notes import Note, notes_json, notes_of
 from simulation.study.rows import Row
-from simulation.study.statistics import (
-    Difference,
-    Occurrence,
-    PlannedRuns,
-    answer_so_far,
-    interval,
-    occurrence,
-    paired_difference,
-    planned_runs,
-)
+from simulation.study.statistics.means import Difference, interval, paired_difference
+from simulation.study.statistics.number_of_runs import PlannedRuns, planned_runs
+from simulation.study.statistics.occurrence import Occurrence, occurrence
+from simulation.study.statistics.proportions import answer_so_far
 from simulation.study.verdict import verdict
 
 

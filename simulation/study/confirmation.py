@@ -15,7 +15,7 @@ from simulation.results.run_result import RunResult
 from simulation.scenario.model import Scenario
 from simulation.study.case import Case, cases_of
 from simulation.study.compare import Comparison, Confirmed, candidate_result, meeting_candidates
-from simulation.study.statistics import (
+from simulation.study.statistics.proportions import (
     clopper_pearson,
     confirmation_confidence,
     confirmation_runs,

@@ -14,7 +14,7 @@ from simulation.study.compare import Comparison, compare
 from simulation.study.confirmation import SimulateRuns, confirm_best
 from simulation.study.execution import Execution
 from simulation.study.rows import Row, run_rows
-from simulation.study.statistics import planned_runs
+from simulation.study.statistics.number_of_runs import planned_runs
 from simulation.study.store import ProblemCallback, Store, log_problem
 from simulation.study.time_left import Eta, Throttle
 

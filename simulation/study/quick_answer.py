@@ -26,7 +26,8 @@ from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import SimulatedInterval, expected_run_s
 from simulation.study.case import cases_of, frame_of_cases
 from simulation.study.running.work import Part, Work
-from simulation.study.statistics import planned_runs, single_run_range
+from simulation.study.statistics.means import single_run_range
+from simulation.study.statistics.number_of_runs import planned_runs
 
 _FIGURES = (
     "rollout_duration_s",

@@ -15,7 +15,7 @@ from simulation.study.case import Case, frame_of_cases
 from simulation.study.execution import DEFAULT_EXECUTION, Execution
 from simulation.study.running.places import simulate_parts
 from simulation.study.running.work import Part, Work
-from simulation.study.statistics import planned_runs
+from simulation.study.statistics.number_of_runs import planned_runs
 from simulation.study.store import Archive, ResultDeleted
 
 

@@ -16,7 +16,7 @@ from simulation.results.failures import Cause
 from simulation.results.run_result import Ending, RunResult
 from simulation.scenario.freeze import find_freeze
 from simulation.scenario.model import Scenario
-from simulation.study.statistics import (
+from simulation.study.statistics.proportions import (
     MOST_PROPOSED,
     NewStudy,
     answer_of,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from simulation.study.compare import Comparison
     from simulation.study.execution import Execution
     from simulation.study.rows import Row
-    from simulation.study.statistics import Difference
+    from simulation.study.statistics.means import Difference
     from simulation.study.time_left import Eta
 
 _SHOWN_DIFFERENCES = ("rollout_duration_s", "rollout_latency_p99_s", "rollout_error_fraction")

@@ -28,7 +28,7 @@ from simulation.study.case import Case
 from simulation.study.compare import Comparison, compare
 from simulation.study.confirmation import confirm_best
 from simulation.study.rows import Row
-from simulation.study.statistics import planned_runs
+from simulation.study.statistics.number_of_runs import planned_runs
 from studio.resources import assets_dir
 
 _SCHEMA = "rollcast.results/1"

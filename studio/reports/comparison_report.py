@@ -15,7 +15,7 @@ from simulation.scenario.units import format_duration
 from simulation.scenario.yaml_edits import dump_yaml
 from simulation.study.candidates import Candidate
 from simulation.study.compare import Comparison
-from simulation.study.statistics import Difference
+from simulation.study.statistics.means import Difference
 from studio.charts.of_comparison import MOST_ROWS, comparison_figures
 from studio.reports.html_page import Banner, Table, render_page, svg_of_figure
 from studio.views.figures_text import (

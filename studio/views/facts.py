@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from simulation.study.compare import HIGHER_IS_BETTER
-from simulation.study.statistics import Answer, answer_so_far
+from simulation.study.statistics.proportions import Answer, answer_so_far
 
 if TYPE_CHECKING:
     from executor.plan.model import Interval

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from executor.plan.model import Interval, Verdict
     from simulation.study.candidates import Candidate
     from simulation.study.compare import CandidateResult, Comparison
-    from simulation.study.statistics import Difference
+    from simulation.study.statistics.means import Difference
 
 Line = tuple[str, str]
 """A look (`heading`, `good`, `bad`, `soft` or empty) and the words, which hold the glyph."""

@@ -24,7 +24,8 @@ from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.scenario.units import Floats
 from simulation.study.case import Case, cases_of, frame_of_cases
 from simulation.study.cells import Cell, run_cells
-from simulation.study.statistics import FIRST_LOOK, answer_so_far, planned_runs
+from simulation.study.statistics.number_of_runs import planned_runs
+from simulation.study.statistics.proportions import FIRST_LOOK, answer_so_far
 from simulation.study.verdict import Breach, breach_text, broken_objectives
 from studio.views.figures_text import count_text, duration_text, latency_text
 from studio.views.sentences import estimate_answer

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from simulation.study.statistics import BUDGET_S, Occurrence, PlannedRuns, RunsReason
+from simulation.study.statistics.number_of_runs import BUDGET_S, PlannedRuns, RunsReason
+from simulation.study.statistics.occurrence import Occurrence
 from studio.views.figures_text import between_text, percent_text
 
 

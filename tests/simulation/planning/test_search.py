@@ -37,7 +37,7 @@ from simulation.study.case import Case, cases_of
 from simulation.study.cells import Cell
 from simulation.study.confirmation import MOST_CONFIRMATIONS
 from simulation.study.execution import Execution
-from simulation.study.statistics import FIRST_LOOK, fresh_seed
+from simulation.study.statistics.proportions import FIRST_LOOK, fresh_seed
 from tests.helpers.scenarios import scenario
 
 LIMIT_S = 1.0

@@ -15,7 +15,7 @@ from simulation.study.confirmation import confirm_best
 from simulation.study.driver import run_study
 from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
-from simulation.study.statistics import fresh_seed
+from simulation.study.statistics.proportions import fresh_seed
 from simulation.study.store import SUFFIX
 from tests.helpers.scenarios import small_shop
 

@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from simulation.results.run_result import LOSS_COUNTS, METRICS, RARE_FRACTIONS
-from simulation.study.statistics import interval, single_run_range, t_interval
 from simulation.study.statistics.means import (
     MOST_RESAMPLED,
     bootstrap_interval,
+    interval,
     poisson_interval,
+    single_run_range,
+    t_interval,
 )
 from simulation.study.statistics.occurrence import occurrence
 

@@ -10,12 +10,8 @@ from scipy import stats
 from executor.base.errors import BadInput
 from simulation.scenario.model import Scenario
 from simulation.study.case import cases_of
-from simulation.study.statistics import (
-    RunsReason,
-    clopper_pearson,
-    misses_of,
-    planned_runs,
-)
+from simulation.study.statistics.number_of_runs import RunsReason, misses_of, planned_runs
+from simulation.study.statistics.proportions import clopper_pearson
 from tests.helpers.scenarios import small_shop
 
 

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from simulation.study.statistics import (
-    Difference,
+from simulation.study.statistics.means import Difference, interval, paired_difference, t_interval
+from simulation.study.statistics.number_of_runs import misses_of
+from simulation.study.statistics.proportions import (
     answer_of,
     answer_so_far,
     clopper_pearson,
@@ -19,12 +20,8 @@ from simulation.study.statistics import (
     confirmation_runs,
     fewest_runs,
     fresh_seed,
-    interval,
-    misses_of,
     next_look,
-    paired_difference,
     propose_new_study,
-    t_interval,
 )
 
 SHARES = st.floats(0.05, 0.99)

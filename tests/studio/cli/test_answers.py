@@ -14,7 +14,7 @@ from simulation.study.compare import Comparison, Confirmed, compare
 from simulation.study.driver import run_study
 from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
-from simulation.study.statistics import fresh_seed
+from simulation.study.statistics.proportions import fresh_seed
 from studio.views.figures_text import shown_columns, table_row
 from studio.views.sentences import loss_table
 from tests.helpers.command_line import SHOP, CommandLine
