@@ -8,10 +8,13 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from executor.base.errors import BadInput
+from simulation.scenario.file import ScenarioFile
 from simulation.scenario.model import Scenario
+from simulation.study.candidates import default_windows
 from simulation.study.case import cases_of
-from simulation.study.statistics.number_of_runs import RunsReason, misses_of, planned_runs
+from simulation.study.statistics.number_of_runs import BUDGET_S, RunsReason, misses_of, planned_runs
 from simulation.study.statistics.proportions import clopper_pearson
+from studio.resources import scenarios_dir
 from tests.helpers.scenarios import small_shop
 
 
@@ -77,3 +80,10 @@ def test_one_look_errs_in_at_most_5_percent_and_shows_a_good_window() -> None:
     """Exact probabilities: 181 runs, at most 4 misses."""
     assert stats.binom.cdf(4, 181, 0.05) == pytest.approx(0.0492, abs=1e-4)
     assert stats.binom.cdf(4, 181, 0.01) == pytest.approx(0.964, abs=1e-3)
+
+
+def test_the_shipped_example_has_the_most_runs_and_answers_within_the_budget() -> None:
+    one = ScenarioFile.load(scenarios_dir() / "checkout-evening.yaml").scenario
+    found = planned_runs(one, cases_of(one, default_windows(one).windows))
+    assert (found.count, found.reason) == (181, RunsReason.MOST)
+    assert found.forecast_s <= BUDGET_S
