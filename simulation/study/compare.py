@@ -340,7 +340,7 @@ def _verdict_so_far(verdict: Verdict, planned_count: int, objectives: Objectives
     )
     if answer == verdict.answer == "fails":
         return verdict
-    return verdict.model_copy(update={"answer": "undecided", "reasons": []})
+    return verdict.model_copy(update={"answer": "undecided", "reasons": ()})
 
 
 def _waits(waits: Sequence[Waits]) -> dict[str, Interval]:
