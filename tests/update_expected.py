@@ -21,8 +21,9 @@ from executor.plan.model import PLAN_2
 from simulation.scenario.file import ScenarioFile, scenario_schema
 from simulation.study.candidates import default_windows
 from simulation.study.case import cases_of
-from simulation.study.compare import Comparison, compare
-from simulation.study.rows import run_rows
+from simulation.study.compare import Comparison
+from simulation.study.driver import run_study
+from simulation.study.execution import DEFAULT_EXECUTION
 from studio.lessons.first_run import pack_comparison, results_path
 from studio.resources import EXAMPLE, assets_dir, scenarios_dir
 from tests import studio_page
@@ -56,7 +57,9 @@ def compare_shipped(name: str) -> Comparison:
     """Compare the default windows of a shipped scenario, as the bare command does."""
     scenario = ScenarioFile.load(scenarios_dir() / f"{name}.yaml").scenario
     cases = cases_of(scenario, default_windows(scenario).windows)
-    return compare(scenario, cases, list(run_rows(scenario, cases)))
+    comparison, _rows = run_study(scenario, cases, DEFAULT_EXECUTION)
+    assert comparison is not None
+    return comparison
 
 
 def summary(comparison: Comparison) -> dict[str, Any]:

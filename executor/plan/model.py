@@ -93,10 +93,11 @@ class Interval(_Part):
 
     Attributes:
         mean: The mean over the runs in which the figure exists.
-        low: Lower end of the 95 % t interval of the mean.
-        high: Upper end of the 95 % t interval of the mean.
-        run_low: 5th percentile over single runs; one rollout in twenty is below it.
-        run_high: 95th percentile over single runs; one rollout in twenty is above it.
+        low: Lower end of the 95 % interval of the mean.
+        high: Upper end of the 95 % interval of the mean; None also where nothing of a rare kind was
+            seen.
+        run_low: Lower end of the range of single runs; one rollout in twenty is below it.
+        run_high: Upper end of the range of single runs; one rollout in twenty is above it.
     """
 
     mean: FiniteFloat | None

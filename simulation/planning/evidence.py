@@ -8,9 +8,10 @@ from typing import Any
 
 from executor.plan.model import Confirmation, Considered, Evidence, Plan
 from simulation.planning.make_plan import WEEK_S, make_plan
-from simulation.planning.search_result import CandidateOutcome, Confirmed, SearchResult
+from simulation.planning.search_result import CandidateOutcome, SearchResult
 from simulation.planning.starts import without_start
 from simulation.study.candidates import Candidate
+from simulation.study.compare import Confirmed
 from simulation.study.summary.groups import CandidateGroup, group_equal
 from simulation.study.summary.recommendation import own_index
 

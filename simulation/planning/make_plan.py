@@ -152,10 +152,11 @@ def make_plan(
             f"window {result.candidate.window} is no plan, its verdict is "
             f"{verdict.answer.replace('_', ' ')}: {'; '.join(verdict.reasons)}"
         )
-    if len(result.runs) < scenario.replications:
+    wanted_count = scenario.replications or result.planned_count
+    if len(result.runs) < wanted_count:
         raise Refused(
             f"window {result.candidate.window} is no plan yet: {len(result.runs)} of "
-            f"{scenario.replications} runs are there, run the comparison to its end"
+            f"{wanted_count} runs are there, run the comparison to its end"
         )
     plan = draft_plan(scenario, result, valid_for_s, evidence, written=written, accepted=accepted)
     for broken in broken_plan_rules(plan):

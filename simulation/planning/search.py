@@ -22,7 +22,7 @@ from executor.base.errors import BadInput
 from executor.plan.model import Outcome, Verdict
 from simulation.estimates.estimate import estimate
 from simulation.planning.make_plan import self_contained
-from simulation.planning.search_result import CandidateOutcome, Confirmed, SearchResult
+from simulation.planning.search_result import CandidateOutcome, SearchResult
 from simulation.planning.starts import busiest_of, describe_effect_of_start, siblings_of
 from simulation.results.run_result import RunResult
 from simulation.results.states import StateIntervals
@@ -31,24 +31,14 @@ from simulation.scenario.freeze import find_freeze
 from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.study.candidates import Candidate
-from simulation.study.case import Case, cases_of, frame_of_cases
+from simulation.study.case import Case, frame_of_cases
 from simulation.study.cells import Cell, run_cells
-from simulation.study.compare import CandidateResult, candidate_result, front_of
+from simulation.study.compare import CandidateResult, Confirmed, candidate_result, front_of
+from simulation.study.confirmation import MOST_CONFIRMATIONS, confirm, confirmed_scenario
 from simulation.study.execution import DEFAULT_EXECUTION, Execution
-from simulation.study.statistics import (
-    FIRST_LOOK,
-    Difference,
-    clopper_pearson,
-    confirmation_confidence,
-    confirmation_runs,
-    fewest_runs,
-    fresh_seed,
-    next_look,
-)
+from simulation.study.statistics.means import Difference
+from simulation.study.statistics.proportions import FIRST_LOOK, fewest_runs, next_look
 from simulation.study.summary.speed import AS_FAST, slower_by
-
-MOST_CONFIRMATIONS = 5
-"""Maximum number of confirmations; when none of them holds, the search chooses no candidate."""
 
 Simulate = Callable[
     [Sequence[Cell], SimulatedInterval, Execution], Iterator[tuple[Cell, RunResult]]
@@ -76,8 +66,8 @@ def search(
     """Find the fastest candidate that meets the objectives; return None when stopped.
 
     Args:
-        scenario: The study's scenario. Its `replications` are the minimum number of runs of a
-            confirmation. Five times this number, or five times the number that the objectives need
+        scenario: The study's scenario. Its `replications`, if any, are the minimum number of runs
+            of a confirmation. Five times this number, or five times the number that the objectives need
             where that is higher, is the maximum number of runs of one candidate in the search; ten
             times this maximum is the budget of runs beyond the first ten of each candidate.
         cases: A finite grid, see `cases_of`.
@@ -125,7 +115,7 @@ class _Search:
         self._confirmations: list[Confirmed] = []
         objectives = scenario.objectives
         self._asked = (objectives.in_runs, objectives.confidence)
-        self._most = 5 * max(scenario.replications, fewest_runs(*self._asked))
+        self._most = 5 * max(scenario.replications or 0, fewest_runs(*self._asked))
         self._budget = 10 * self._most
         self._frame = frame_of_cases(cases)
         # Each case has its own horizon: a slow rollout needs more of a trace than a fast one.
@@ -303,32 +293,25 @@ class _Search:
             reason = f"{screened.runs_meeting} of {screened.runs} runs meet, but no confirmation was left"
             self._out[number] = ("undecided", reason)
             return False
-        share = self._asked[0]
-        confidence = confirmation_confidence(self._asked[1], made)
-        planned = confirmation_runs(
-            screened.runs_meeting, screened.runs, share, confidence, most=self._most
-        )
-        changed = {
-            "seed": fresh_seed(self._scenario.seed, made),
-            "replications": max(self._scenario.replications, planned),
-        }
         embedded = self_contained(self._cases[number].scenario)
-        embedded = embedded.model_copy(update=changed)
-        [case] = cases_of(embedded)
-        cells = [Cell(case, replication) for replication in range(embedded.replications)]
-        results = self._simulate_cells(cells, frame_of_cases([case]), "confirming on a fresh seed")
-        result = candidate_result(case, tuple(results[cell] for cell in cells))
-        verdict = result.verdict
-        lower, _upper = clopper_pearson(verdict.runs_meeting, verdict.runs, confidence)
-        held = lower >= share and self._is_enough(verdict)
-        self._confirmations.append(Confirmed(number, embedded, result, confidence, lower, held))
-        if not held and not self._drop_missing(number, verdict):
+        embedded = confirmed_scenario(embedded, screened, made, self._most)
+
+        def simulate(case: Case) -> list[RunResult]:
+            cells = [Cell(case, replication) for replication in range(embedded.replications or 0)]
+            frame = frame_of_cases([case])
+            results = self._simulate_cells(cells, frame, "confirming on a fresh seed")
+            return [results[cell] for cell in cells]
+
+        confirmed = confirm(number, embedded, made, simulate, self._is_enough)
+        self._confirmations.append(confirmed)
+        verdict = confirmed.result.verdict
+        if not confirmed.held and not self._drop_missing(number, verdict):
             self._out[number] = (
                 "not confirmed",
                 f"{verdict.runs_meeting} of {verdict.runs} runs on a fresh seed meet every objective: "
                 f"{'; '.join(verdict.reasons)}",
             )
-        return held
+        return confirmed.held
 
     def _behind(self, number: int, chosen: int) -> tuple[Outcome, str]:
         """Return the outcome of a candidate that is not the chosen one, from the runs that both have."""

@@ -8,7 +8,7 @@ from executor.plan.model import Outcome
 from simulation.scenario.model import Scenario
 from simulation.study.candidates import Candidate
 from simulation.study.case import Case
-from simulation.study.compare import CandidateResult
+from simulation.study.compare import CandidateResult, Confirmed
 
 
 @dataclass(frozen=True)
@@ -33,27 +33,6 @@ class CandidateOutcome:
     def candidate(self) -> Candidate:
         """The values that the search varies."""
         return self.case.candidate
-
-
-@dataclass(frozen=True)
-class Confirmed:
-    """A confirmation: the runs of a candidate on a fresh seed.
-
-    Attributes:
-        number: Index of the candidate.
-        scenario: The simulated scenario, free of other files, with the seed and the number of runs.
-        result: The result over these runs.
-        confidence: The required confidence, see `statistics.confirmation_confidence`.
-        lower_bound: Lower bound of the share of runs that meet every objective, with this confidence.
-        held: Whether the lower bound reaches the required share.
-    """
-
-    number: int
-    scenario: Scenario
-    result: CandidateResult
-    confidence: float
-    lower_bound: float
-    held: bool
 
 
 @dataclass(frozen=True)

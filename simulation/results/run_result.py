@@ -93,6 +93,30 @@ METRICS = (
 )
 """The names of all metrics of a run, in the order in which they are printed."""
 
+LOSS_COUNTS = frozenset(
+    {
+        "failed_requests",
+        "slow_requests",
+        "cut_requests",
+        "retries",
+        "cut_connections",
+        "reconnects",
+        "failed_instances_count",
+    }
+)
+"""Metrics that count what went wrong in a run, which in most runs may be nothing."""
+
+RARE_FRACTIONS = frozenset(
+    {
+        "error_fraction",
+        "rollout_error_fraction",
+        "wait_fraction",
+        "rollout_wait_fraction",
+        "cut_connections_fraction",
+    }
+)
+"""Metrics that are the share of something that may have happened in no run."""
+
 SERIES = (
     "offered_rps",
     "served_rps",

@@ -113,7 +113,7 @@ def broken_run_limits(scenario: Scenario) -> Iterator[Broken]:
         rule = f"comes to {expected}, at most {MOST_REQUESTS_OF_A_RUN:,} may be"
         yield key, NOT_GIVEN, rule
         return
-    total = count * scenario.replications
+    total = count * (scenario.replications or 1)
     if total > MOST_REQUESTS_OF_A_STUDY:
         rule = (
             f"comes to {expected}, {total:.3g} in all, at most {MOST_REQUESTS_OF_A_STUDY:,} may be"

@@ -1,7 +1,7 @@
 """From rows to an answer: intervals, paired differences, verdicts, the trade-off front, JSON.
 
-Intervals of means are Student's t over replications, never over pooled requests; `run_low` and
-`run_high` are the 5th and 95th percentile of single replications.
+Intervals of means are over replications, never over pooled requests; `run_low` and `run_high` hold
+90 % of single replications (`simulation.study.statistics`).
 """
 
 from __future__ import annotations
@@ -16,15 +16,18 @@ import numpy as np
 from executor.base.canonical_json import digest_of
 from executor.plan.model import Interval, Verdict
 from simulation.results.losses import Losses, sum_losses
-from simulation.results.run_result import METRICS, Ending, RunResult, Waits
-from simulation.scenario.model import Scenario
+from simulation.results.run_result import LOSS_COUNTS, METRICS, Ending, RunResult, Waits
+from simulation.scenario.model import Objectives, Scenario
 from simulation.scenario.units import Floats
 from simulation.study.candidates import Candidate
 from simulation.study.case import Case
 from simulation.study.control import Control, controls_of
 from simulation.study.notes import Note, notes_json, notes_of
 from simulation.study.rows import Row
-from simulation.study.statistics import Difference, interval, paired_difference
+from simulation.study.statistics.means import Difference, interval, paired_difference
+from simulation.study.statistics.number_of_runs import PlannedRuns, planned_runs
+from simulation.study.statistics.occurrence import Occurrence, occurrence
+from simulation.study.statistics.proportions import answer_so_far
 from simulation.study.verdict import verdict
 
 
@@ -95,6 +98,8 @@ class CandidateResult:
         runs: The results, by replication.
         control_metrics: The same metrics without a rollout, over this case's own rollout and settling:
             figures that need a rollout do not exist. None where there is no control.
+        planned_count: Number of runs that the study was planned with. Until they are there, the
+            verdict is given only where no outcome of the missing runs can change it.
     """
 
     case: Case
@@ -107,6 +112,12 @@ class CandidateResult:
     critical_path: tuple[str, ...]
     runs: tuple[RunResult, ...]
     control_metrics: dict[str, Interval] | None = None
+    planned_count: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether the candidate has no answer yet, because runs are missing."""
+        return len(self.runs) < self.planned_count and self.verdict.answer == "undecided"
 
     @property
     def candidate(self) -> Candidate:
@@ -117,6 +128,18 @@ class CandidateResult:
     def scenario(self) -> Scenario:
         """The scenario with the candidate's values in it."""
         return self.case.scenario
+
+    def occurrence(self, name: str) -> Occurrence | None:
+        """Return in how many runs a count was above zero; None where it exists in no run."""
+        return occurrence([run.metrics[name] for run in self.runs])
+
+    def metrics_json(self) -> dict[str, dict[str, Any]]:
+        """Return the intervals by metric; counts of losses also with the number of runs with any."""
+        data = {name: value.model_dump() for name, value in self.metrics.items()}
+        for name in LOSS_COUNTS:
+            found = self.occurrence(name)
+            data[name]["runs_with_any"] = None if found is None else found.runs_with_any
+        return data
 
     def losses(self) -> Losses:
         """Return the requests that were lost, added up over all runs; `failed_requests` is their mean."""
@@ -171,6 +194,40 @@ def _band(runs: Sequence[RunResult], series: str) -> Band:
 
 
 @dataclass(frozen=True)
+class Confirmed:
+    """A confirmation: the runs of a candidate on a fresh seed.
+
+    Attributes:
+        number: Index of the candidate.
+        scenario: The simulated scenario, with the seed and the number of runs.
+        result: The result over these runs.
+        confidence: The required confidence, see `statistics.confirmation_confidence`.
+        lower_bound: Lower bound of the share of runs that meet every objective, with this confidence.
+        held: Whether the lower bound reaches the required share.
+    """
+
+    number: int
+    scenario: Scenario
+    result: CandidateResult
+    confidence: float
+    lower_bound: float
+    held: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the confirmation as ``compare --json`` prints it."""
+        verdict = self.result.verdict
+        return {
+            "candidate": self.number,
+            "seed": self.scenario.seed,
+            "runs": verdict.runs,
+            "runs_meeting": verdict.runs_meeting,
+            "confidence": self.confidence,
+            "lower_bound": self.lower_bound,
+            "held": self.held,
+        }
+
+
+@dataclass(frozen=True)
 class Comparison:
     """All candidates of a study, compared with each other.
 
@@ -181,7 +238,9 @@ class Comparison:
         differences: Differences to the baseline for each candidate, by metric.
         front: Indices of the candidates that do not fail and that no other such candidate beats in both
             duration and p99, by duration.
-        chosen: Index of the fastest candidate that meets the objectives; None when none does.
+        planned: The number of runs of the study, fixed before the first.
+        confirmations: The confirmations of the best candidate, in the order in which they were made;
+            empty where runs are missing, and where there is one candidate only.
         controls: The fleet without a rollout: one for each start, and for each policy that is compared.
         control_places: For each candidate, the index of its control; None where there is none.
     """
@@ -191,9 +250,33 @@ class Comparison:
     baseline: int
     differences: tuple[dict[str, Difference], ...]
     front: tuple[int, ...]
-    chosen: int | None
+    planned: PlannedRuns
+    confirmations: tuple[Confirmed, ...] = ()
     controls: tuple[ControlResult, ...] = ()
     control_places: tuple[int | None, ...] = ()
+
+    @property
+    def confirmed(self) -> Confirmed | None:
+        """The confirmation that held; None where none did."""
+        return next((confirmed for confirmed in self.confirmations if confirmed.held), None)
+
+    @property
+    def fastest_meeting(self) -> int | None:
+        """Index of the fastest candidate whose own runs meet the objectives; None when none does.
+
+        A screen may select it. Of several it may not be called the best, see `chosen`.
+        """
+        return next(iter(meeting_candidates(self.candidates)), None)
+
+    @property
+    def chosen(self) -> int | None:
+        """Index of the fastest candidate that meets the objectives; None when none is shown to.
+
+        The best of several is named only when fresh runs have confirmed it.
+        """
+        if len(self.candidates) > 1:
+            return None if self.confirmed is None else self.confirmed.number
+        return self.fastest_meeting
 
     def control_json(self) -> list[dict[str, Any]]:
         """Return the controls as ``simulate --json`` and ``compare --json`` print them."""
@@ -209,6 +292,7 @@ class Comparison:
             "scenario_digest": digest_of(self.scenario.as_data()),
             "seed": self.scenario.seed,
             "replications": len(result.runs),
+            "planned": self.planned.to_json(),
             "engine": min(run.engine for run in result.runs),
             "candidate": {
                 "window": candidate.window,
@@ -220,7 +304,7 @@ class Comparison:
                 "start": candidate.start_label,
             },
             "requests": result.requests,
-            "metrics": {name: value.model_dump() for name, value in result.metrics.items()},
+            "metrics": result.metrics_json(),
             "control_metrics": None
             if result.control_metrics is None
             else {name: value.model_dump() for name, value in result.control_metrics.items()},
@@ -235,7 +319,15 @@ class Comparison:
     def to_json(self) -> dict[str, Any]:
         """Return the whole comparison as ``compare --json`` prints it."""
         candidates = [self.candidate_json(index) for index in range(len(self.candidates))]
-        common = ("schema", "scenario", "scenario_digest", "seed", "replications", "engine")
+        common = (
+            "schema",
+            "scenario",
+            "scenario_digest",
+            "seed",
+            "replications",
+            "planned",
+            "engine",
+        )
         return {
             **{key: candidates[0][key] for key in common},
             "candidates": candidates,
@@ -247,6 +339,8 @@ class Comparison:
             ],
             "front": list(self.front),
             "chosen": self.chosen,
+            "confirmed": None if self.confirmed is None else self.confirmed.to_json(),
+            "confirmations": [confirmed.to_json() for confirmed in self.confirmations],
             "notes": notes_json(self.notes()),
         }
 
@@ -265,8 +359,9 @@ class Comparison:
 def compare(scenario: Scenario, cases: Sequence[Case], rows: Sequence[Row]) -> Comparison:
     """Compare the candidates over the rows so far (at least one)."""
     rows = sorted(rows, key=lambda row: row.replication)
+    planned = planned_runs(scenario, cases)
     results = tuple(
-        candidate_result(case, tuple(row.runs[index] for row in rows))
+        candidate_result(case, tuple(row.runs[index] for row in rows), planned.count)
         for index, case in enumerate(cases)
     )
     controls = controls_of(cases)
@@ -278,7 +373,7 @@ def compare(scenario: Scenario, cases: Sequence[Case], rows: Sequence[Row]) -> C
         baseline=baseline,
         differences=tuple(_differences(result.runs, results[baseline].runs) for result in results),
         front=front_of(results),
-        chosen=_chosen(results),
+        planned=planned,
         controls=tuple(
             _control_result(control, tuple(row.controls[place] for row in rows))
             for place, control in enumerate(controls.each)
@@ -292,7 +387,7 @@ def _control_result(control: Control, runs: tuple[RunResult, ...]) -> ControlRes
     return ControlResult(
         control=control,
         requests=_sum_requests(runs),
-        metrics={name: interval([run.metrics[name] for run in runs]) for name in METRICS},
+        metrics={name: interval([run.metrics[name] for run in runs], name) for name in METRICS},
         runs=runs,
     )
 
@@ -306,23 +401,54 @@ def _control_metrics(runs: Sequence[RunResult]) -> dict[str, Interval] | None:
     known = [run.control_metrics for run in runs if run.control_metrics is not None]
     if not known:
         return None
-    return {name: interval([metrics[name] for metrics in known]) for name in METRICS}
+    return {name: interval([metrics[name] for metrics in known], name) for name in METRICS}
 
 
-def candidate_result(case: Case, runs: tuple[RunResult, ...]) -> CandidateResult:
-    """Summarize the runs (at least one) of one case."""
+def candidate_result(
+    case: Case, runs: tuple[RunResult, ...], planned_count: int = 0
+) -> CandidateResult:
+    """Summarize the runs (at least one) of one case.
+
+    Args:
+        case: The candidate and its scenario.
+        runs: Its runs so far, by replication.
+        planned_count: Number of runs after which the candidate is judged; 0 for those that are there.
+    """
     return CandidateResult(
         case=case,
         requests=_sum_requests(runs),
-        metrics={name: interval([run.metrics[name] for run in runs]) for name in METRICS},
-        alone={name: interval([run.alone[name] for run in runs]) for name in METRICS},
+        metrics={name: interval([run.metrics[name] for run in runs], name) for name in METRICS},
+        alone={name: interval([run.alone[name] for run in runs], name) for name in METRICS},
         ended={ending: sum(run.ended == ending for run in runs) for ending in Ending},
-        verdict=verdict(case.scenario, runs),
+        verdict=_verdict_so_far(
+            verdict(case.scenario, runs), planned_count, case.scenario.objectives
+        ),
         waits=_waits([run.waits for run in runs if run.waits is not None]),
         critical_path=_commonest([run.critical_path for run in runs if run.critical_path]),
         runs=runs,
         control_metrics=_control_metrics(runs),
+        planned_count=planned_count,
     )
+
+
+def _verdict_so_far(verdict: Verdict, planned_count: int, objectives: Objectives) -> Verdict:
+    """Return a verdict without its answer while runs are missing that might still change it."""
+    if verdict.runs >= planned_count:
+        return verdict
+    answer = answer_so_far(
+        verdict.runs_meeting,
+        verdict.runs,
+        planned_count,
+        objectives.in_runs,
+        objectives.confidence,
+    )
+    if answer == verdict.answer == "fails":
+        return verdict
+    objectives_so_far = tuple(
+        one.model_copy(update={"answer": "undecided"}) for one in verdict.objectives
+    )
+    changed = {"answer": "undecided", "reasons": (), "objectives": objectives_so_far}
+    return verdict.model_copy(update=changed)
 
 
 def _waits(waits: Sequence[Waits]) -> dict[str, Interval]:
@@ -374,11 +500,11 @@ def front_of(results: Sequence[CandidateResult], risk: str = _RISK) -> tuple[int
     return tuple(front)
 
 
-def _chosen(results: Sequence[CandidateResult]) -> int | None:
-    """Return the index of the fastest candidate that meets the objectives; None when none does."""
+def meeting_candidates(results: Sequence[CandidateResult]) -> list[int]:
+    """Return the indices of the candidates that meet the objectives, the fastest first."""
     meeting = [
         (result.metrics[_DURATION].mean or 0.0, index)
         for index, result in enumerate(results)
         if result.verdict.answer == "meets"
     ]
-    return min(meeting)[1] if meeting else None
+    return [index for _duration, index in sorted(meeting)]

@@ -26,6 +26,8 @@ from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import SimulatedInterval, expected_run_s
 from simulation.study.case import cases_of, frame_of_cases
 from simulation.study.running.work import Part, Work
+from simulation.study.statistics.means import single_run_range
+from simulation.study.statistics.number_of_runs import planned_runs
 
 _FIGURES = (
     "rollout_duration_s",
@@ -71,7 +73,8 @@ def answer_by_runs(
     work = Work((case,), frame, EngineName.COMPILED)
     closed = estimate(case.scenario)
     runs: list[RunResult] = []
-    while len(runs) < scenario.replications:
+    most = planned_runs(case.scenario, [case]).count
+    while len(runs) < most:
         run_began_at = time.monotonic()
         runs.append(work.run(Part(len(runs), (0,)))[0])
         now = time.monotonic()
@@ -109,8 +112,7 @@ def _range(values: Sequence[float | None]) -> Range | None:
     known = [value for value in values if value is not None]
     if not known:
         return None
-    low, high = np.quantile(known, [0.05, 0.95])
-    return Range(float(np.mean(known)), float(low), float(high))
+    return Range(float(np.mean(known)), *single_run_range(np.array(known)))
 
 
 def _lines(runs: Sequence[RunResult]) -> EstimateLines:

@@ -17,6 +17,7 @@ from simulation.study.execution import DEFAULT_EXECUTION, Execution
 from simulation.study.running.places import simulate_parts
 from simulation.study.running.shared_runs import SharedRuns, share_runs
 from simulation.study.running.work import Part, Work
+from simulation.study.statistics.number_of_runs import planned_runs
 from simulation.study.store import Archive, ResultDeleted
 
 
@@ -51,7 +52,7 @@ def run_rows(
     middle of a replication.
 
     Args:
-        scenario: The study's scenario; it says how many replications.
+        scenario: The study's scenario.
         cases: What is compared, see `simulation.study.case.cases_of`.
         execution: Where and how to simulate.
         keep_requests: Whether results carry every request; such results are not stored.
@@ -63,10 +64,11 @@ def run_rows(
     shared = share_runs(cases)
     work = Work(shared.cases, frame_of_cases(cases), execution.engine, keep_requests)
     archive = Archive(work, execution.store)
+    count = planned_runs(scenario, cases).count
     indices = range(len(shared.cases))
     controls = range(len(indices), len(indices) + len(work.controls.each))
     control_places = _control_places(cases, shared, work)
-    parts = [archive.part(number, indices, controls) for number in range(scenario.replications)]
+    parts = [archive.part(number, indices, controls) for number in range(count)]
     for part, results, was_stored in run_parts(work, parts, archive, execution):
         runs = tuple(results[place] for place in shared.places)
         without = tuple(results[place] for place in control_places)

@@ -14,7 +14,7 @@ from simulation.study.judging.figures import JudgedRun, read_run
 from simulation.study.judging.objectives import Breach, Objective
 from simulation.study.judging.rules import judge
 from simulation.study.judging.texts import breach_text, reason_texts
-from simulation.study.statistics import clopper_pearson
+from simulation.study.statistics.proportions import clopper_pearson
 
 __all__ = [
     "Breach",

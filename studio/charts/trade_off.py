@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from simulation.study.compare import CandidateResult, Comparison
-from simulation.study.statistics import interval
+from simulation.study.statistics.means import interval
 from studio.charts import style
 from studio.views.candidate.control import CONTROL_NAME, value_of
 from studio.views.figures_text import (

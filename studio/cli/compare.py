@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from simulation.study.compare import Comparison
     from simulation.study.execution import Execution
     from simulation.study.rows import Row
-    from simulation.study.statistics import Difference
+    from simulation.study.statistics.means import Difference
     from simulation.study.summary.groups import CandidateGroup
     from simulation.study.summary.recommendation import Recommendation
     from simulation.study.time_left import Eta
@@ -240,6 +240,7 @@ def print_answer(
         next_best_text,
     )
     from studio.views.answers.rows_text import MOST_ROWS
+    from studio.views.answers.runs_text import planned_text
     from studio.views.candidate.control import CONTROL_NAME
 
     scenario, recommendation = comparison.scenario, recommend(comparison)
@@ -292,21 +293,37 @@ def print_answer(
         _print_differences(console, comparison, shown)
     print_notes(console, comparison)
     console.print(
-        f"{scenario.replications} paired runs each, seed {scenario.seed}. Figures are means over "
+        f"{planned_text(comparison.planned)}. Seed {scenario.seed}. Figures are means over "
         "runs; a difference whose interval holds 0 is none that these runs show.",
         style="dim",
     )
 
 
 def _answer_sentence(comparison: Comparison, recommendation: Recommendation) -> str:
+    """Return the answer; the best of several is named only when fresh runs have confirmed it."""
     from studio.views.answers.recommendation_text import group_name
-    from studio.views.figures_text import sentence_of
+    from studio.views.figures_text import candidate_name, sentence_of
 
+    confirmed = comparison.confirmed
     group = recommendation.recommended
-    if group is None:
-        return "No candidate is shown to meet every objective."
-    verdict = comparison.candidates[group.first].verdict
-    return f"{sentence_of(group_name(comparison, group), verdict)}, and is the fastest that does."
+    named = ""
+    if group is not None:
+        named = sentence_of(
+            group_name(comparison, group), comparison.candidates[group.first].verdict
+        )
+    if named and confirmed is not None:
+        verdict = confirmed.result.verdict
+        return (
+            f"{named}, and is the fastest that does, "
+            f"confirmed on fresh seeds ({verdict.runs_meeting} of {verdict.runs} runs)."
+        )
+    if comparison.confirmations:
+        names = "; ".join(
+            candidate_name(comparison, failed.number, begins_sentence=not number)
+            for number, failed in enumerate(comparison.confirmations)
+        )
+        return f"{names}: met every objective, which fresh seeds did not confirm. None is named the best."
+    return f"{named}." if named else "No candidate is shown to meet every objective."
 
 
 def print_notes(console: Console, comparison: Comparison) -> None:

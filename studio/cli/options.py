@@ -58,7 +58,7 @@ Replications = Annotated[
     typer.Option(
         parser=whole_number("--replications", 1),
         metavar="N",
-        help="Number of simulated runs of each candidate (default: the scenario's).",
+        help="Number of simulated runs of each candidate (default: the scenario's, or as many as the study may cost).",
     ),
 ]
 Engine = Annotated[

@@ -80,11 +80,16 @@ def _print(result: Sensitivity) -> None:
     console.print(_table(result))
     console.print()
     console.print(
-        f"Over all {result.runs_count} runs the objectives were met at "
+        f"Over all {result.runs_count:,} runs, along {result.trajectories_count} paths, the objectives were met at "
         f"{percent_text(result.meeting_fraction)} of the points. A step flips when the answer "
         "is another after it.",
         style="dim",
     )
+    for group in result.ties():
+        console.print(
+            f"These paths do not tell the ranks of {', '.join(group[:-1])} and {group[-1]} apart.",
+            style="dim",
+        )
 
 
 def _table(result: Sensitivity) -> Table:

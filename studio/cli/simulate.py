@@ -25,6 +25,7 @@ def simulate(
     from studio.cli import tables
     from studio.cli.compare import print_notes
     from studio.reports.files import write_frame
+    from studio.views.answers.runs_text import occurrence_text, planned_text
     from studio.views.figures_text import verdict_sentence, waits_sentence
     from studio.views.sentences import LOSSES_HEADING, loss_table
 
@@ -59,6 +60,9 @@ def simulate(
             console.print(f"  {reason}")
         console.print()
     console.print(tables.metrics_table(comparison, 0))
+    failed = comparison.candidates[0].occurrence("failed_requests")
+    if failed is not None:
+        console.print(f"\nRequests: {occurrence_text(failed, 'lost')}.")
     lost = loss_table(comparison.candidates[0].losses(), len(comparison.candidates[0].runs))
     if lost is not None:
         console.print(f"\n{LOSSES_HEADING}:")
@@ -67,3 +71,4 @@ def simulate(
     if went:
         console.print(f"\n{went}.")
     print_notes(console, comparison)
+    console.print(f"\n{planned_text(comparison.planned)}.", style="dim")

@@ -136,9 +136,9 @@ def figures_frame(comparison: Comparison) -> pd.DataFrame:
     rows = []
     for index, result in enumerate(comparison.candidates):
         candidate = comparison.candidate_json(index)["candidate"]
-        for name, figure in result.metrics.items():
+        for name, figure in result.metrics_json().items():
             answer = {"verdict": result.verdict.answer, "metric": name}
-            rows.append({**candidate, **answer, **figure.model_dump()})
+            rows.append({**candidate, **answer, **figure})
     return pd.DataFrame(rows)
 
 

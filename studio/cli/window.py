@@ -83,6 +83,7 @@ def main_job() -> int:
     from simulation.planning.search import search
     from simulation.study.candidates import default_windows
     from simulation.study.case import cases_of
+    from simulation.study.statistics.number_of_runs import planned_runs
     from studio.cli.compare import print_answer, run_with_table
     from studio.cli.plan import write_search_result
     from studio.cli.tables import answer_console
@@ -94,7 +95,7 @@ def main_job() -> int:
     scenario = o.load(example, None)
     cases = cases_of(scenario, default_windows(scenario).windows)
     print(
-        f"{reason}: comparing the windows of {scenario.name}, {scenario.replications} "
+        f"{reason}: comparing the windows of {scenario.name}, {planned_runs(scenario, cases).count} "
         "replications each.",
         file=sys.stderr,
     )

@@ -13,6 +13,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,10 @@ from simulation.scenario.model import Scenario
 from simulation.scenario.units import Floats
 from simulation.study.case import Case
 from simulation.study.compare import Comparison, compare
+from simulation.study.confirmation import confirm_best
 from simulation.study.control import controls_of
 from simulation.study.rows import Row
+from simulation.study.statistics.number_of_runs import planned_runs
 from studio.resources import assets_dir
 
 _SCHEMA = "rollcast.results/2"
@@ -44,6 +47,7 @@ def pack_comparison(comparison: Comparison) -> bytes:
     """Return a comparison as few bytes; the data of charts are rounded."""
     runs = [result.runs for result in comparison.candidates]
     runs += [control.runs for control in comparison.controls]
+    confirming = [run for confirmed in comparison.confirmations for run in confirmed.result.runs]
     header = {
         "schema": _SCHEMA,
         "scenario_digest": digest_of(comparison.scenario.as_data()),
@@ -54,6 +58,7 @@ def pack_comparison(comparison: Comparison) -> bytes:
     parts = [
         json.dumps(header).encode(),
         *(as_bytes(_rounded(run)) for row in zip(*runs, strict=True) for run in row),
+        *(as_bytes(_without_drawings(run)) for run in confirming),
     ]
     framed = b"".join(_LENGTH.pack(len(part)) + part for part in parts)
     return lzma.compress(framed, preset=9)
@@ -81,22 +86,31 @@ def unpack_comparison(
             "scenario_digest": digest_of(scenario.as_data()),
             "windows": [case.candidate.window for case in cases],
             "controls": control_count,
-            "replications": scenario.replications,
+            "replications": planned_runs(scenario, cases).count,
         }
         if header != expected:
             return None
         with _uncollected():
             runs = [from_bytes(part) for part in parts]
         width = len(cases) + control_count
-        if len(runs) != width * scenario.replications:
+        count = width * header["replications"]
+        if len(runs) < count:
             raise ValueError("the number of runs is not the one in the header")
     except (lzma.LZMAError, struct.error, StopIteration, ValueError) as error:
         raise ValueError(f"not a packed comparison: {error}") from None
     rows = []
-    for replication in range(scenario.replications):
+    for replication in range(header["replications"]):
         row = runs[replication * width : (replication + 1) * width]
         rows.append(Row(replication, tuple(row[: len(cases)]), controls=tuple(row[len(cases) :])))
-    return compare(scenario, cases, rows)
+    confirming = iter(runs[count:])
+
+    def take_runs(case: Case) -> list[RunResult]:
+        taken = list(islice(confirming, case.scenario.replications))
+        if len(taken) != case.scenario.replications:
+            raise ValueError("not a packed comparison: runs of a confirmation are missing")
+        return taken
+
+    return confirm_best(compare(scenario, cases, rows), take_runs)
 
 
 @contextmanager
@@ -127,6 +141,12 @@ def _rounded(run: RunResult) -> RunResult:
     )
     series = {name: _to_bits(values) for name, values in run.series.items()}
     return replace(run, states=StateIntervals.of(states), series=series)
+
+
+def _without_drawings(run: RunResult) -> RunResult:
+    """Return a run of a confirmation, of which no chart is drawn, without its series and states."""
+    nothing = {name: values[:0] for name, values in run.series.items()}
+    return replace(run, series=nothing, states=StateIntervals.of(()))
 
 
 def _to_ticks(seconds: float) -> float:

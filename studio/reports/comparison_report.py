@@ -17,7 +17,7 @@ from simulation.scenario.units import format_duration
 from simulation.scenario.yaml_edits import dump_yaml
 from simulation.study.candidates import Candidate
 from simulation.study.compare import Comparison
-from simulation.study.statistics import Difference
+from simulation.study.statistics.means import Difference
 from simulation.study.summary.groups import CandidateGroup
 from simulation.study.summary.recommendation import recommend
 from studio.charts.of_comparison import MOST_ROWS, comparison_figures
@@ -116,14 +116,16 @@ def comparison_report(
         engine_version=engine_version(),
         engines=sorted({run.engine for other in comparison.candidates for run in other.runs}),
         run_count=len(comparison.candidates[0].runs),
+        planned_count=comparison.planned.count,
         scenario_digest=digest_of(scenario.as_data())[:12],
         scenario_text=text or dump_yaml(CommentedMap(scenario.as_data())),
     )
 
 
 def _chosen_or_own(comparison: Comparison) -> int:
-    if comparison.chosen is not None:
-        return comparison.chosen
+    for index in (comparison.chosen, comparison.fastest_meeting):
+        if index is not None:
+            return index
     windows = [result.candidate.window for result in comparison.candidates]
     own = comparison.scenario.window_count()
     return windows.index(own) if own in windows else 0

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from executor.plan.model import Interval, Verdict
     from simulation.study.candidates import Candidate
     from simulation.study.compare import CandidateResult, Comparison
-    from simulation.study.statistics import Difference
+    from simulation.study.statistics.means import Difference
 
 Line = tuple[str, str]
 """A look (`heading`, `good`, `bad`, `soft` or empty) and the words, which hold the glyph."""
@@ -256,6 +256,8 @@ def verdict_text(result: CandidateResult) -> str:
     if verdict.answer == MISSES_ANYWAY:
         return f"{ANSWER_GLYPHS[MISSES_ANYWAY]} {ANSWER_WORDS[MISSES_ANYWAY]}"
     glyph, runs = ANSWER_GLYPHS[verdict.answer], verdict.runs_meeting
+    if result.is_open:
+        return f"{glyph} so far {runs} of {verdict.runs}"
     if verdict.answer == "fails":
         runs = verdict.runs - verdict.runs_meeting
     words = ANSWER_WORDS[verdict.answer]
@@ -375,7 +377,18 @@ def values_text(values: Sequence[str], last: str = ", ") -> str:
 def verdict_sentence(comparison: Comparison, index: int) -> str:
     """Return the verdict of a candidate as a sentence: ``Window 3 meets every objective in 60 of 60 runs``."""
     name = candidate_name(comparison, index)
-    return sentence_of(name, comparison.candidates[index].verdict)
+    return result_sentence(name, comparison.candidates[index])
+
+
+def result_sentence(name: str, result: CandidateResult) -> str:
+    """Return the verdict of a candidate as a sentence; until the last run, how many meet so far."""
+    if result.is_open:
+        verdict = result.verdict
+        return (
+            f"{name} meets every objective in {verdict.runs_meeting} of {verdict.runs} runs so far, "
+            f"{result.planned_count} decide"
+        )
+    return sentence_of(name, result.verdict)
 
 
 def sentence_of(name: str, verdict: Verdict) -> str:

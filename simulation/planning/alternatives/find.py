@@ -36,19 +36,18 @@ from simulation.planning.alternatives.simulator import (
     Stopped,
 )
 from simulation.planning.search import Simulate
-from simulation.planning.search_result import Confirmed, SearchResult
+from simulation.planning.search_result import SearchResult
 from simulation.planning.starts import without_start
+from simulation.results.run_result import RunResult
 from simulation.scenario.model import Scenario
 from simulation.study.candidates import Candidate
-from simulation.study.case import Case, cases_of
+from simulation.study.case import Case
 from simulation.study.cells import run_cells
 from simulation.study.compare import CandidateResult, Comparison
+from simulation.study.confirmation import confirm, confirmed_scenario
 from simulation.study.execution import DEFAULT_EXECUTION, Execution
-from simulation.study.statistics import (
+from simulation.study.statistics.proportions import (
     FIRST_LOOK,
-    clopper_pearson,
-    confirmation_confidence,
-    confirmation_runs,
     fewest_runs,
     fresh_seed,
 )
@@ -264,26 +263,20 @@ class _Finder:
         if any(_is_same(rung, offered) for offered in self._offered):
             return True
         screened = self._simulator.simulate(rung.case, self._enough).verdict
-        share, confidence = self._asked[0], confirmation_confidence(self._asked[1], number)
-        most = 5 * max(self._scenario.replications, self._enough)
-        runs_count = max(
-            self._scenario.replications,
-            confirmation_runs(screened.runs_meeting, screened.runs, share, confidence, most=most),
-        )
+        most = 5 * max(self._scenario.replications or 0, self._enough)
+        scenario = confirmed_scenario(rung.case.scenario, screened, number, most)
         seed = fresh_seed(self._scenario.seed, FIRST_FRESH_SEED + self._confirmations)
         self._confirmations += 1
-        [case] = cases_of(
-            rung.case.scenario.model_copy(update={"seed": seed, "replications": runs_count})
-        )
-        result = self._simulator.simulate(case, runs_count)
-        verdict = result.verdict
-        lower, _upper = clopper_pearson(verdict.runs_meeting, verdict.runs, confidence)
-        held = lower >= share and verdict.answer == "meets"
-        if held:
-            confirmed = Confirmed(base.number, case.scenario, result, confidence, lower, held)
-            cost = _cost(kind, rung.change, base.result, result)
+
+        def simulate(case: Case) -> Sequence[RunResult]:
+            return self._simulator.simulate(case, case.scenario.replications or 0).runs
+
+        scenario = scenario.model_copy(update={"seed": seed})
+        confirmed = confirm(base.number, scenario, number, simulate)
+        if confirmed.held:
+            cost = _cost(kind, rung.change, base.result, confirmed.result)
             self._offered.append(Alternative(rung.change, rung.case, cost, confirmed))
-        return held
+        return confirmed.held
 
 
 def _excess(result: CandidateResult) -> float:

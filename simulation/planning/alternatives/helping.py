@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from simulation.planning.alternatives.model import ChangeKind
 from simulation.study.compare import CandidateResult
-from simulation.study.statistics import answer_of
+from simulation.study.statistics.proportions import answer_of
 from simulation.study.verdict import Objective, broken_objectives
 
 _K = ChangeKind

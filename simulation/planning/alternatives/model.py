@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from simulation.planning.search_result import Confirmed
 from simulation.scenario.model import Scenario
 from simulation.study.candidates import Candidate
 from simulation.study.case import Case
+from simulation.study.compare import Confirmed
 from simulation.study.verdict import Objective
 
 

@@ -16,7 +16,7 @@ from simulation.study.case import Case, frame_of_cases
 from simulation.study.cells import Cell
 from simulation.study.compare import CandidateResult, candidate_result
 from simulation.study.execution import Execution
-from simulation.study.statistics import fewest_runs
+from simulation.study.statistics.proportions import fewest_runs
 
 BUDGET_TIMES = 40
 """Maximum number of runs, as a multiple of the fewest that could show the objectives (59 at 95 %/95 %)."""

@@ -21,7 +21,7 @@ from simulation.estimates.overload import OverloadedFleet
 from simulation.scenario.model import Objectives, Scenario
 from simulation.study.judging.figures import Arm, Figure, JudgedRun, Reading
 from simulation.study.judging.objectives import ON_REQUESTS, Breach, Limit, Objective, limits_of
-from simulation.study.statistics import answer_of, clopper_pearson
+from simulation.study.statistics.proportions import answer_of, clopper_pearson
 
 
 @dataclass(frozen=True)

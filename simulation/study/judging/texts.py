@@ -11,6 +11,7 @@ from simulation.scenario.model import Scenario
 from simulation.scenario.rates import clock_label
 from simulation.study.judging.objectives import ON_REQUESTS, Breach, Limit, Objective
 from simulation.study.judging.rules import Judgement, ObjectiveFacts
+from simulation.study.statistics.proportions import MOST_PROPOSED, propose_new_study
 
 
 def reason_texts(scenario: Scenario, judgement: Judgement) -> Iterator[str]:
@@ -37,10 +38,29 @@ def reason_texts(scenario: Scenario, judgement: Judgement) -> Iterator[str]:
         objectives = scenario.objectives
         yield (
             f"{judgement.runs_meeting} of {runs_count} runs meet every objective, which neither shows nor "
-            f"refutes {objectives.in_runs * 100:g} % with {objectives.confidence * 100:g} % confidence"
+            f"refutes {objectives.in_runs * 100:g} % with {objectives.confidence * 100:g} % confidence; "
+            f"{_new_study_text(scenario, judgement)}"
         )
     for facts in judgement.objectives:
         yield from _requests_texts(scenario, judgement, facts)
+
+
+def _new_study_text(scenario: Scenario, judgement: Judgement) -> str:
+    """Return what to do after an undecided answer, as a clause; it never adds runs to the same study."""
+    objectives = scenario.objectives
+    study = propose_new_study(
+        judgement.runs_meeting,
+        judgement.runs_count,
+        objectives.in_runs,
+        objectives.confidence,
+        scenario.seed,
+    )
+    if study is None:
+        return f"a new study of up to {MOST_PROPOSED:,} runs would probably not show it either"
+    return (
+        f"a new study may decide it: --seed {study.seed} --replications {study.runs} "
+        f"--set objectives.confidence={study.confidence * 100:.10g}%"
+    )
 
 
 def _missed_texts(scenario: Scenario, facts: ObjectiveFacts) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from simulation.study.statistics import Difference, paired_difference
+from simulation.study.statistics.means import Difference, paired_difference
 
 AS_FAST = 0.05
 """Maximum relative difference of mean durations of candidates that count as equally fast; among these, failures and p99 decide."""

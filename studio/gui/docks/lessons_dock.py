@@ -146,7 +146,7 @@ class LessonPanel(QFrame):
                     candidate
                     for candidate in comparison.candidates
                     if candidate.candidate.window == window
-                    and len(candidate.runs) == comparison.scenario.replications
+                    and len(candidate.runs) == comparison.planned.count
                 ),
                 None,
             )

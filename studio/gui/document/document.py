@@ -130,7 +130,7 @@ class Document(QObject):
             and self.has_results_of(self._state)
             and self._compared_cases == self.cases()
             and all(
-                len(candidate.runs) >= self.scenario.replications
+                len(candidate.runs) >= comparison.planned.count
                 for candidate in comparison.candidates
             )
         )
@@ -401,6 +401,8 @@ class Document(QObject):
         own_window = comparison.scenario.window_count()
         windows = [result.candidate.window for result in comparison.candidates]
         index = comparison.chosen
+        if index is None:
+            index = comparison.fastest_meeting
         if index is None or (self.is_changed and own_window in windows):
             index = windows.index(own_window) if own_window in windows else 0
         keys = [self._keys[index], *self._keys]

@@ -12,7 +12,8 @@ from studio.gui.document.document import Document
 from studio.gui.toolkit.actions import Actions
 from studio.gui.widgets.elided import ElidedLabel
 from studio.gui.widgets.looks import look_as
-from studio.views.figures_text import sentence_of
+from studio.views.answers.runs_text import planned_text
+from studio.views.figures_text import result_sentence
 
 MESSAGE_MS = 15_000
 """A message stays this long, in milliseconds."""
@@ -99,8 +100,14 @@ class BottomBar(QFrame):
 
     def _show_document(self) -> None:
         scenario, run = self._document.scenario, self._document.current_run
-        self._runs.setText(f"seed {scenario.seed} · {scenario.replications} runs each")
-        verdict = "" if run is None else sentence_of(run.name, run.result.verdict)
+        comparison = self._document.comparison
+        count = scenario.replications
+        if count is None and comparison is not None:
+            count = comparison.planned.count
+        runs = "" if count is None else f" · {count:,} runs each"
+        self._runs.setText(f"seed {scenario.seed}{runs}")
+        self._runs.setToolTip("" if comparison is None else planned_text(comparison.planned))
+        verdict = "" if run is None else result_sentence(run.name, run.result)
         stale = self._document.is_stale
         self._message.setText(self._status_text or ("" if stale else verdict))
 

@@ -24,7 +24,7 @@ from studio.views.figures_text import (
     latency_text,
     limit_text,
     percent_text,
-    sentence_of,
+    result_sentence,
 )
 from studio.views.headline import FOUR, four_figures, limit_words, pool_figure
 from studio.views.sentences import (
@@ -126,7 +126,7 @@ class Headline(QWidget):
         elif chosen is not None and chosen == self._document.selection:
             note = "fastest that meets the objectives"
         elif verdict.answer == "undecided":
-            note = "too few runs to tell"
+            note = "these runs neither show nor refute that it meets"
         elif verdict.reasons:
             note = verdict.reasons[0]
         meets = verdict.answer == "meets" and not self._jobs.is_running
@@ -134,7 +134,7 @@ class Headline(QWidget):
         if lines:
             reason = [] if meets or not note else [note]
             note = " · ".join([*reason, *(f"! {line}" for line in lines)])
-        words = sentence_of(shorten_name(name), verdict)
+        words = result_sentence(shorten_name(name), result)
         if self._document.shows_other_candidate:
             words = f"Looked at: {words}"
         sentence = f"{ANSWER_GLYPHS[verdict.answer]}  {words}"

@@ -91,7 +91,10 @@ def _draft_of(document: Document, run: KeptRun | None) -> PlanDraft:
         missing = "the change is not simulated yet" if is_edited else "simulate it first (F5)"
         checks_of_plan.append(("the edited scenario is simulated", (missing,)))
     else:
-        run_count, wanted_count = len(run.result.runs), scenario.replications
+        run_count, wanted_count = (
+            len(run.result.runs),
+            scenario.replications or run.result.planned_count,
+        )
         reason = (f"runs ({run_count}) must be all {wanted_count} replications",)
         checks_of_plan.append(
             ("all replications are simulated", reason if run_count < wanted_count else ())

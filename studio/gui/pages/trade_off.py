@@ -1,25 +1,22 @@
 """The page *Trade-off*: the duration of each candidate against its risk.
 
 The page shows the document's latest comparison, and the estimate of the edited scenario. The user
-selects a candidate, goes to its plan, or adds runs as an edit.
+selects a candidate, or goes to its plan.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout
 
 from simulation.study.compare import CandidateResult, Comparison
-from simulation.study.statistics import MOST_RUNS, runs_to_settle
 from studio.charts import style
 from studio.charts.of_comparison import figure_of
 from studio.charts.trade_off import draw_trade_off
-from studio.gui.document.commands import edit_values
 from studio.gui.document.document import Document
 from studio.gui.pages.base import Page
 from studio.gui.painted.trade_off_chart import ChartContent, EstimatedPoint, TradeOffChart
@@ -54,32 +51,15 @@ _TIPS = {
 }
 
 
-@dataclass(frozen=True)
-class UndecidedCandidates:
-    """The candidates that are undecided, and how many more runs would decide them.
-
-    Attributes:
-        words: A sentence about them; empty when every candidate is decided.
-        more_count: Number of additional runs per candidate; None when none are needed, or too many.
-    """
-
-    words: str = ""
-    more_count: int | None = None
-
-
-def undecided_of(comparison: Comparison, names: Sequence[str]) -> UndecidedCandidates:
-    """Return which candidates are undecided, and how many more runs would probably decide all of them."""
-    objectives = comparison.scenario.objectives
-    undecided_names: list[str] = []
-    more_counts: list[int | None] = []
-    for name, result in zip(names, comparison.candidates, strict=True):
-        verdict = result.verdict
-        if verdict.answer == "undecided":
-            rule = (objectives.in_runs, objectives.confidence)
-            more_counts.append(runs_to_settle(verdict.runs_meeting, verdict.runs, *rule).expected)
-            undecided_names.append(style.shorten_name(name, 40))
+def undecided_text(comparison: Comparison, names: Sequence[str]) -> str:
+    """Return the sentence that names the undecided candidates; empty while runs are missing, or for none."""
+    undecided_names = [
+        style.shorten_name(name, 40)
+        for name, result in zip(names, comparison.candidates, strict=True)
+        if result.verdict.answer == "undecided" and not result.is_open
+    ]
     if not undecided_names:
-        return UndecidedCandidates()
+        return ""
     subject = (
         undecided_names[0]
         if len(undecided_names) == 1
@@ -87,23 +67,14 @@ def undecided_of(comparison: Comparison, names: Sequence[str]) -> UndecidedCandi
     )
     if len(undecided_names) > 3:
         subject = f"{len(undecided_names)} of {len(comparison.candidates)}"
-    are, it = ("is", "it") if len(undecided_names) == 1 else ("are", "them")
-    known_counts = [count for count in more_counts if count is not None]
-    if not known_counts:
-        return UndecidedCandidates(
-            f"{subject} {are} undecided: even {MOST_RUNS:,} more runs would not settle {it}."
-        )
-    count = max(known_counts)
-    object_text = it if len(known_counts) == len(more_counts) else f"{len(known_counts)} of them"
-    runs = "run" if count == 1 else "runs"
-    words = f"{subject} {are} undecided: about {count:,} more {runs} would settle {object_text}."
-    return UndecidedCandidates(words, count)
+    are = "is" if len(undecided_names) == 1 else "are"
+    return f"{subject} {are} undecided."
 
 
-def sentence_of(comparison: Comparison, undecided: UndecidedCandidates, risk: Risk) -> str:
+def sentence_of(comparison: Comparison, undecided: str, risk: Risk) -> str:
     """Return a sentence about the points, the missing ones, and the undecided candidates."""
     runs = len(comparison.candidates[0].runs)
-    total = comparison.scenario.replications
+    total = comparison.planned.count
     count = f"{runs:,} of {total:,} runs so far" if runs < total else f"{runs:,} runs"
     sentences = [
         f"Every point is the mean of {count}, all on the same traffic; bars are 95 % intervals."
@@ -123,7 +94,7 @@ def sentence_of(comparison: Comparison, undecided: UndecidedCandidates, risk: Ri
         sentences.append(f"{subject} {verb} no point: the rollout {stops}.")
     if not risk.limit(comparison.scenario.objectives) and risk.metric != "exposure_requests":
         sentences.append(f"No objective limits the {risk.words}.")
-    return " ".join([*sentences, undecided.words]).strip()
+    return " ".join([*sentences, undecided]).strip()
 
 
 def point_text(name: str, result: CandidateResult, risk: Risk) -> str:
@@ -149,15 +120,12 @@ class TradeOffPage(Page):
         self.risk.select("p99")
         self.chart = TradeOffChart()
         self.sentence = QLabel()
-        self.run_button = QPushButton("Run them")
-        self._undecided = UndecidedCandidates()
         self._drawn_source: tuple[object, ...] = ()
         self._lay_out()
         self.setFocusProxy(self.chart)  # so that the chart's keys work as soon as the page is shown
         self.risk.picked.connect(self.show_document)
         self.chart.picked.connect(document.select)
         self.chart.plan_requested.connect(lambda: self.page_requested.emit("plan"))
-        self.run_button.clicked.connect(self.run_more)
         jobs.started.connect(self.follow)
         jobs.ended.connect(self.follow)
 
@@ -181,19 +149,11 @@ class TradeOffPage(Page):
         self.sentence.setTextFormat(Qt.TextFormat.PlainText)
         self.sentence.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.sentence.setMinimumHeight(2 * self.sentence.fontMetrics().height() + 4)
-        self.run_button.setToolTip("Simulate these additional runs of every candidate")
-        policy = self.run_button.sizePolicy()
-        # the sentence keeps its width while the button is hidden
-        policy.setRetainSizeWhenHidden(True)
-        policy.setHorizontalPolicy(QSizePolicy.Policy.Fixed)
-        self.run_button.setSizePolicy(policy)
         beneath.addWidget(self.sentence, 1)
-        beneath.addWidget(self.run_button)
         inside.addLayout(beneath)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(card)
-        self.setTabOrder(self.chart, self.run_button)
 
     @property
     def chosen_risk(self) -> Risk:
@@ -205,13 +165,11 @@ class TradeOffPage(Page):
         comparison = document.comparison
         if comparison is None:
             self._drawn_source = ()
-            self._undecided = UndecidedCandidates()
             first = "Simulating the first runs…"
             self.chart.show_nothing(
                 first if self.jobs.is_running else "Nothing is simulated yet", self.theme
             )
             self.sentence.setText("")
-            self.run_button.setVisible(False)
             return
         runs = document.runs_of_comparison()
         names = [
@@ -262,7 +220,6 @@ class TradeOffPage(Page):
         return EstimatedPoint(f"window {self.document.scenario.window_count()}", duration, value)
 
     def _show_sentence(self, comparison: Comparison, names: Sequence[str], risk: Risk) -> None:
-        self._undecided = undecided_of(comparison, names)
         if self.document.is_stale:
             text = "The pale points are from before your changes"
             text += (
@@ -272,24 +229,10 @@ class TradeOffPage(Page):
             )
             self.sentence.setText(text)
         else:
-            self.sentence.setText(sentence_of(comparison, self._undecided, risk))
-        can_run = (
-            self._undecided.more_count is not None
-            and not self.document.is_stale
-            and not self.jobs.is_running
-        )
-        self.run_button.setVisible(can_run)
-
-    def run_more(self) -> None:
-        """Raise the number of replications by as many as the undecided candidates need, as one edit."""
-        comparison, more_count = self.document.comparison, self._undecided.more_count
-        if comparison is None or more_count is None or self.document.is_stale:
-            return
-        runs = len(comparison.candidates[0].runs) + more_count
-        edit_values(self.document, f"run {more_count:,} more", {"replications": runs})
+            self.sentence.setText(sentence_of(comparison, undecided_text(comparison, names), risk))
 
     def page_actions(self) -> list[PageAction]:
-        weigh_actions = [
+        return [
             (
                 f"trade_off.{key}",
                 f"Weigh against {risk.words}",
@@ -298,7 +241,6 @@ class TradeOffPage(Page):
             )
             for key, risk in RISKS.items()
         ]
-        return [*weigh_actions, ("trade_off.run_more", "Run what is undecided", "", self.run_more)]
 
     def weigh_against(self, key: str) -> None:
         """Show another risk."""

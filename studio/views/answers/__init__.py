@@ -1,1 +1,1 @@
-"""Answers in words: the recommendation, its runner-up, and rows of equal candidates."""
+"""Answers of studies in words: the recommendation, the rows of equal candidates, the number of runs."""

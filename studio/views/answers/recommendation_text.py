@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from simulation.study.compare import Comparison
-from simulation.study.statistics import paired_difference
+from simulation.study.statistics.means import paired_difference
 from simulation.study.summary.groups import CandidateGroup
 from simulation.study.summary.recommendation import (
     LeftOut,

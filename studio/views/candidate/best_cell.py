@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.study.cells import Cell, run_cells
-from simulation.study.statistics import Answer, answer_of, fresh_seed
+from simulation.study.statistics.number_of_runs import planned_runs
+from simulation.study.statistics.proportions import Answer, answer_of, fresh_seed
 from simulation.study.summary.speed import AS_FAST
 from simulation.study.verdict import broken_objectives
 from studio.views.timing import CellFigures, CellGrid, Simulate
@@ -120,7 +121,7 @@ def confirm_cell(
     scenario, case = grid.scenario, grid.cases[number]
     seed = fresh_seed(scenario.seed, 1)
     fresh = replace(case, scenario=case.scenario.model_copy(update={"seed": seed}))
-    planned, meeting = scenario.replications, 0
+    planned, meeting = planned_runs(scenario, grid.cases).count, 0
     cells = [Cell(fresh, replication) for replication in range(planned)]
     for done, (cell, run) in enumerate(simulate(cells, frame), 1):
         meeting += not broken_objectives(cell.case.scenario, run)

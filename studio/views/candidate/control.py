@@ -8,7 +8,7 @@ from executor.plan.model import Interval
 from simulation.results.run_result import RunResult
 from simulation.scenario.units import Floats
 from simulation.study.compare import CandidateResult, ControlResult
-from simulation.study.statistics import Difference, interval, paired_difference
+from simulation.study.statistics.means import Difference, interval, paired_difference
 from studio.views.figures_text import (
     NOTHING,
     TABLE_HEADINGS,

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import TypeAdapter
+from SALib.analyze import morris as analysis
+from SALib.sample import morris as sampling
 
 from simulation.planning.assumptions import assumptions_of, scale_spread
-from simulation.planning.sensitivity import LEVELS, OFF_BY, RUNS, TRAJECTORIES, sensitivity
+from simulation.planning.sensitivity import (
+    LEVELS,
+    OFF_BY,
+    RUNS,
+    TRAJECTORIES,
+    elementary_effects,
+    sensitivity,
+)
 from simulation.results.run_result import METRICS, Ending, RunResult
 from simulation.results.states import StateIntervals
 from simulation.scenario.distributions import Distribution, Lognormal
@@ -219,9 +230,11 @@ def test_effects_are_those_of_a_known_function() -> None:
     assert effects["traffic.rate"].flips_fraction > 0.5
     assert effects["services.app.steps.start"].flips_fraction == 0
     assert found.judged_by == ("p99",)
-    assert found.runs_count == (3 + 1) * TRAJECTORIES * RUNS
-    assert len(told) == 4 * TRAJECTORIES
+    assert found.runs_count == (3 + 1) * TRAJECTORIES[0] * RUNS
+    assert len(told) == 4 * TRAJECTORIES[0]
     assert LEVELS == 4
+    assert [each.is_apart for each in found.effects] == [True, True, False]
+    assert found.ties() == []
     assert sensitivity(one, simulate=made_up).to_json() == found.to_json()
 
 
@@ -242,3 +255,49 @@ def test_a_rollout_that_does_not_end_counts_as_far_beyond_its_limit() -> None:
     found = sensitivity(one, simulate=halts)
     assert found.effects[0].key == "traffic.rate"
     assert found.effects[0].factor > 100
+
+
+def test_the_effects_are_those_of_salib() -> None:
+    problem = {
+        "num_vars": 3,
+        "names": ["a", "b", "c"],
+        "bounds": [[-math.log(OFF_BY), math.log(OFF_BY)]] * 3,
+    }
+    points = sampling.sample(problem, 12, num_levels=LEVELS, seed=1)
+    sizes = np.exp(points[:, 0]) + points[:, 1] * points[:, 2]
+    expected = analysis.analyze(problem, points, sizes, num_levels=LEVELS, seed=1)
+    effects = elementary_effects(points, sizes)
+    assert effects.shape == (12, 3)
+    assert np.abs(effects).mean(axis=0) == pytest.approx(np.array(expected["mu_star"]))
+    assert effects.mean(axis=0) == pytest.approx(np.array(expected["mu"]))
+
+
+def test_where_ranks_stay_close_paths_are_added_and_the_tie_is_said() -> None:
+    """The rate and the service time move it by about the same factor, which depends on the other."""
+
+    def close(
+        cells: Sequence[Cell], frame: SimulatedInterval, execution: Execution
+    ) -> Iterator[Any]:
+        for cell, run in made_up(cells, frame, execution):
+            one = cell.case.scenario
+            rate = math.log(one.rates().highest_rps() / 100)
+            service = math.log(one.service.service_time.mean_s() / 0.05)
+            p99_s = math.exp(rate + service + 3 * rate * service)
+            metrics = {**run.metrics, "rollout_latency_p99_s": p99_s}
+            yield (
+                cell,
+                RunResult(
+                    Ending.DONE, 1.0, 1.0, {}, metrics, metrics, 1.0, {}, StateIntervals.of(())
+                ),
+            )
+
+    one = scenario(rollout={"window": 1}, steps={"start": "1s"}, objectives={"latency_p99": "1s"})
+    found = sensitivity(one, simulate=close)
+    assert found.trajectories_count == TRAJECTORIES[-1]
+    assert found.runs_count == 4 * TRAJECTORIES[-1] * RUNS
+    [tie] = found.ties()
+    assert set(tie) == {"traffic.rate", "services.app.service_time"}
+    assert found.to_json()["ties"] == [tie]
+    assert (
+        found.effects[-1].key == "services.app.steps.start"
+    )  # no effect, so no path is spent on it

@@ -52,7 +52,7 @@ def test_short_forms_and_defaults() -> None:
     assert one.rollout is not None
     assert one.window_count() == 6
     assert (one.rollout.advance, one.rollout.drain.on_timeout) == ("sliding", "cut")
-    assert (one.seed, one.replications) == (1, 60)
+    assert (one.seed, one.replications) == (1, None)
     assert (one.objectives.in_runs, one.objectives.error_fraction) == (0.95, 0.001)
     assert service.balancer.policy == "round_robin"
     assert service.instance_names("checkout")[0] == "checkout-01"

@@ -11,6 +11,7 @@ import pytest
 from simulation.estimates.estimate import estimate
 from simulation.study.quick_answer import answer_by_runs
 from simulation.study.running.work import Work
+from simulation.study.statistics.means import single_run_range
 from tests.helpers.scenarios import runs_of, scenario, small_shop
 
 PLENTY_S = 3600.0
@@ -26,7 +27,7 @@ def test_its_figures_are_those_of_the_studys_first_runs() -> None:
         values = [run.metrics[name] or 0.0 for run in runs]
         figure = getattr(answer, name)
         assert figure.value == pytest.approx(np.mean(values))
-        assert (figure.low, figure.high) == pytest.approx(tuple(np.quantile(values, [0.05, 0.95])))
+        assert (figure.low, figure.high) == pytest.approx(single_run_range(np.array(values)))
     assert answer.beyond == ()
     assert answer.lines is not None
     shortest = min(len(run.series["queue_count"]) for run in runs)

@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from simulation.study.statistics import (
-    MOST_RUNS,
-    Difference,
-    More,
+from simulation.study.statistics.means import Difference, interval, paired_difference, t_interval
+from simulation.study.statistics.number_of_runs import misses_of
+from simulation.study.statistics.proportions import (
     answer_of,
     answer_so_far,
     clopper_pearson,
@@ -21,11 +20,8 @@ from simulation.study.statistics import (
     confirmation_runs,
     fewest_runs,
     fresh_seed,
-    interval,
     next_look,
-    paired_difference,
-    runs_to_settle,
-    t_interval,
+    propose_new_study,
 )
 
 SHARES = st.floats(0.05, 0.99)
@@ -42,7 +38,7 @@ def test_a_t_interval_is_students() -> None:
 
 def test_an_interval_leaves_out_runs_without_the_figure() -> None:
     found = interval([1.0, None, 3.0])
-    assert (found.mean, found.run_low, found.run_high) == (2.0, 1.1, 2.9)
+    assert (found.mean, found.run_low, found.run_high) == (2.0, 1.0, 3.0)
     assert interval([None]).mean is None
 
 
@@ -96,35 +92,29 @@ def test_an_answer_needs_its_bound(good: int, runs: int, answer: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("good", "runs", "more"),
-    [
-        (10, 10, More(expected=49, to_meet=49, to_fail=3)),
-        (59, 60, More(expected=68, to_meet=33, to_fail=6)),
-        (57, 60, More(expected=None, to_meet=93, to_fail=4)),
-        (8, 10, More(expected=4, to_meet=114, to_fail=1)),
-    ],
+    ("good", "runs", "proposed"),
+    [(58, 59, (994, 31)), (176, 181, (1669, 59)), (57, 60, None), (8, 10, None)],
 )
-def test_what_is_undecided_says_how_many_more_runs_would_settle_it(
-    good: int, runs: int, more: More
+def test_after_an_undecided_answer_a_stricter_study_on_a_fresh_seed_is_proposed(
+    good: int, runs: int, proposed: tuple[int, int] | None
 ) -> None:
-    assert runs_to_settle(good, runs, 0.95, 0.95) == more
+    study = propose_new_study(good, runs, 0.95, 0.95, 1)
+    assert (None if study is None else (study.runs, study.misses)) == proposed
+    if study is not None:
+        assert study.confidence == 0.9975
+        assert study.seed not in {1, *(fresh_seed(1, number) for number in range(1, 6))}
+        assert misses_of(study.runs, 0.95, study.confidence) == study.misses
 
 
-@given(st.integers(1, 120), st.data(), SHARES, CONFIDENCES)
-def test_so_many_more_runs_do_settle_it_and_one_fewer_does_not(
-    runs: int, data: st.DataObject, share: float, confidence: float
-) -> None:
-    good = data.draw(st.integers(0, runs))
-    if answer_of(good, runs, share, confidence) != "undecided":
-        return
-    more = runs_to_settle(good, runs, share, confidence)
-    for gained, count, answer in ((1, more.to_meet, "meets"), (0, more.to_fail, "fails")):
-        told = [
-            answer_of(good + gained * added, runs + added, share, confidence)
-            for added in (count - 1, count)
-        ]
-        assert told == ["undecided", answer]
-    assert more.expected is None or 1 <= more.expected <= MOST_RUNS
+def test_whoever_follows_every_proposal_errs_in_at_most_5_3_percent() -> None:
+    confidence, errors = 0.95, 0.0
+    for _ in range(20):
+        errors += 1 - confidence
+        study = propose_new_study(999, 1000, 0.95, confidence, 1)
+        if study is None:
+            break
+        confidence = study.confidence
+    assert errors <= 0.053
 
 
 @given(st.integers(10, 500), st.data(), SHARES, CONFIDENCES)

@@ -41,7 +41,7 @@ SHOP = small_shop(replications=3)
 def cells_of(one: Scenario, windows: Sequence[int] = (1, 2)) -> list[Cell]:
     return [
         Cell(case, replication)
-        for replication in range(one.replications)
+        for replication in range(one.replications or 0)
         for case in cases_of(one, windows)
     ]
 

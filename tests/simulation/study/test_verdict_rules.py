@@ -16,7 +16,7 @@ from simulation.results.states import StateIntervals
 from simulation.study.judging.figures import Figure
 from simulation.study.judging.objectives import keys_that_may_be_missed
 from simulation.study.judging.rules import ratio_lower_bound, without_worst
-from simulation.study.statistics import clopper_pearson
+from simulation.study.statistics.proportions import clopper_pearson
 from simulation.study.verdict import verdict
 from tests.helpers.scenarios import scenario
 

@@ -20,6 +20,7 @@ from simulation.results.run_result import Ending
 from simulation.scenario.file import ScenarioFile
 from simulation.study.case import cases_of
 from simulation.study.compare import Comparison, compare
+from simulation.study.driver import run_study
 from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from studio.charts.fit import draw_distribution, draw_tail, save_fits
@@ -35,8 +36,9 @@ from tests.helpers.command_line import SHOP
 def shop(*windows: int, changed: str = "") -> Comparison:
     text = SHOP.replace("duration: 30s", changed) if changed else SHOP
     scenario = ScenarioFile.parse(text).scenario
-    cases = cases_of(scenario, windows)
-    return compare(scenario, cases, list(run_rows(scenario, cases, Execution(jobs=1))))
+    comparison, _rows = run_study(scenario, cases_of(scenario, windows), Execution(jobs=1))
+    assert comparison is not None
+    return comparison
 
 
 def plain_axes() -> Axes:
@@ -143,12 +145,20 @@ def test_a_rollout_that_never_ends_is_no_point() -> None:
 
 def test_what_the_answer_hangs_on_is_ranked_bars() -> None:
     effects = (
-        Effect("traffic.rate", 8.0, 4.0, 16.0, rises=True, flips_fraction=0.5),
-        Effect("services.web.steps.start", 1.2, 1.1, 1.3, rises=False, flips_fraction=0.0),
+        Effect("traffic.rate", 8.0, 4.0, 16.0, rises=True, flips_fraction=0.5, is_apart=True),
+        Effect(
+            "services.web.steps.start",
+            1.2,
+            1.1,
+            1.3,
+            rises=False,
+            flips_fraction=0.0,
+            is_apart=False,
+        ),
     )
     axes = plain_axes()
     scenario = ScenarioFile.parse(SHOP).scenario
-    draw_sensitivity(axes, Sensitivity(scenario, effects, ("p99",), 0.5, 720), LIGHT)
+    draw_sensitivity(axes, Sensitivity(scenario, effects, ("p99",), 0.5, 720, 10), LIGHT)
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert names == ["traffic.rate ↑", "services.web.steps.start ↓"]
     bars = [patch for patch in axes.patches if isinstance(patch, Rectangle)]

@@ -7,11 +7,14 @@ import itertools
 import pandas as pd
 import pytest
 
+from simulation.results.run_result import LOSS_COUNTS
 from simulation.scenario.file import ScenarioFile
 from simulation.study.case import cases_of
-from simulation.study.compare import Comparison, compare
+from simulation.study.compare import Comparison, Confirmed, compare
+from simulation.study.driver import run_study
 from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
+from simulation.study.statistics.proportions import fresh_seed
 from studio.views.figures_text import shown_columns, table_row
 from studio.views.sentences import loss_table
 from tests.helpers.command_line import SHOP, CommandLine
@@ -22,6 +25,7 @@ KEYS = {
     "scenario_digest",
     "seed",
     "replications",
+    "planned",
     "engine",
     "candidate",
     "requests",
@@ -89,6 +93,13 @@ OBJECTIVE = {
 }
 
 
+def in_python_confirmed(*windows: int) -> Confirmed | None:
+    scenario = ScenarioFile.parse(SHOP).scenario
+    comparison, _rows = run_study(scenario, cases_of(scenario, windows), Execution(jobs=1))
+    assert comparison is not None
+    return comparison.confirmed
+
+
 def test_simulate_prints_one_object_of_the_stated_shape(rollcast: CommandLine) -> None:
     answer = rollcast("simulate", "shop.yaml", "--json", *ONE)
     assert (answer.code, answer.err) == (0, "")
@@ -109,7 +120,11 @@ def test_simulate_prints_one_object_of_the_stated_shape(rollcast: CommandLine) -
         "start": "00:00:00",
     }
     assert data["metrics"].keys() == METRICS
-    assert all(figure.keys() == FIGURES for figure in data["metrics"].values())
+    for name, figure in data["metrics"].items():
+        assert figure.keys() == FIGURES | ({"runs_with_any"} if name in LOSS_COUNTS else set())
+    assert data["metrics"]["failed_requests"]["runs_with_any"] == 0
+    assert data["planned"]["runs"] == 4
+    assert data["planned"]["reason"] == "asked"
     assert data["ended"] == {"done": 4, "halted": 0, "rolled_back": 0, "horizon": 0}
     objectives = data["verdict"].pop("objectives")
     assert {one["name"]: (one["answer"], one["limit"]) for one in objectives} == {
@@ -215,6 +230,7 @@ def test_compare_prints_candidates_and_what_sets_them_apart(rollcast: CommandLin
     ) | {
         *("candidates", "baseline", "differences", "front", "chosen", "notes"),
         *("recommendation", "next_best", "left_out"),
+        *("confirmed", "confirmations"),
     }
     assert [one["candidate"]["window"] for one in data["candidates"]] == [1, 2, 3]
     assert all(one.keys() == KEYS for one in data["candidates"])
@@ -229,7 +245,10 @@ def test_compare_prints_candidates_and_what_sets_them_apart(rollcast: CommandLin
     )
     assert data["differences"][2]["rollout_duration_s"]["high"] < 0
     assert 2 in data["front"]
-    assert data["chosen"] == 2
+    assert data["chosen"] == data["confirmed"]["candidate"] == 2
+    assert data["confirmed"]["seed"] == fresh_seed(1, 1)
+    assert data["confirmed"]["held"]
+    assert data["confirmations"] == [data["confirmed"]]
     assert data["recommendation"] == [2]
     assert data["next_best"] == [1]
     assert data["left_out"] == [
@@ -337,7 +356,14 @@ def test_the_table_shows_the_figures_of_the_comparison(rollcast: CommandLine) ->
         row = table_row(result)
         assert " ".join(row[column] for column in shown) in lines
     assert lines[0] == "May two be out at once?"
-    assert "Window 2 meets every objective in 4 of 4 runs, and is the fastest that does." in lines
+    confirmed = in_python_confirmed(1, 2)
+    assert confirmed is not None
+    assert confirmed.number == 1
+    answer_line = (
+        "Window 2 meets every objective in 4 of 4 runs, and is the fastest that does, confirmed on "
+        f"fresh seeds ({confirmed.result.verdict.runs_meeting} of {confirmed.result.verdict.runs} runs)."
+    )
+    assert answer_line in lines
     assert any(line.startswith("Window 2: duration −") for line in lines)
 
 

@@ -12,7 +12,7 @@ import pytest
 from executor.base.extras import install_command
 from executor.plan.file import read_plan
 from executor.plan.model import Step
-from simulation.study.statistics import fresh_seed
+from simulation.study.statistics.proportions import fresh_seed
 from studio.cli import window
 from tests.helpers.command_line import SHOP, CommandLine
 

@@ -11,7 +11,7 @@ from pytestqt.qtbot import QtBot
 
 from simulation.study.compare import front_of
 from studio.gui.document.commands import edit_values, remove_run, rename_run
-from studio.gui.pages.trade_off import TradeOffPage, undecided_of
+from studio.gui.pages.trade_off import TradeOffPage
 from studio.views.figures_text import verdict_text
 from studio.views.theme import DARK
 from studio.views.trade_off import P99, RISKS, AxisScale, holding_front, scale_of
@@ -42,7 +42,6 @@ def names(seat: Seat[TradeOffPage]) -> set[str]:
 
 def test_before_the_first_results_it_says_so(seat: Seat[TradeOffPage]) -> None:
     assert names(seat) == {"Nothing is simulated yet"}
-    assert not seat.page.run_button.isVisible()
     assert seat.page.figures() == {}
 
 
@@ -164,21 +163,12 @@ def test_the_axes_change_only_when_points_do_not_fit(other: AxisScale, suits: bo
     assert AxisScale("linear", 100, 0, 10).suits(other) is suits
 
 
-def test_additional_runs_of_undecided_candidates_can_be_simulated(qtbot: QtBot) -> None:
+def test_undecided_candidates_are_named_when_all_runs_are_there(qtbot: QtBot) -> None:
     seat = Seat(qtbot, TradeOffPage, OPEN, windows=(1, 2))
+    seat.run(rows=2)
+    assert "undecided" not in seat.page.sentence.text()
     seat.run()
-    page = seat.page
-    told = undecided_of(seat.comparison, ["Window 1", "Window 2"])
-    assert told.words in page.sentence.text()
-    assert "are undecided: about" in told.words
-    assert told.more_count is not None
-    assert page.run_button.isVisible()
-    seat.click(page.run_button)
-    assert seat.document.scenario.replications == 4 + told.more_count
-    assert seat.document.undo.undoText() == f"run {told.more_count} more"
-    assert not page.run_button.isVisible()  # the additional runs are requested
-    seat.document.undo.undo()
-    assert seat.document.scenario.replications == 4
+    assert seat.page.sentence.text().endswith("Window 1 and Window 2 are undecided.")
 
 
 def test_one_run_has_no_intervals(seat: Seat[TradeOffPage]) -> None:
@@ -260,5 +250,3 @@ def test_the_page_actions_work(seat: Seat[TradeOffPage]) -> None:
     }
     table["trade_off.exposure"]()
     assert seat.page.risk.selected_key == "exposure"
-    table["trade_off.run_more"]()  # nothing is undecided
-    assert seat.document.scenario.replications == 4

@@ -12,9 +12,9 @@ import pytest
 
 from simulation.scenario.file import ScenarioFile
 from simulation.study.case import cases_of
-from simulation.study.compare import Comparison, compare
+from simulation.study.compare import Comparison
+from simulation.study.driver import run_study
 from simulation.study.execution import Execution
-from simulation.study.rows import run_rows
 from simulation.study.summary.recommendation import recommend
 from studio.reports.comparison_report import command_of, comparison_report
 from studio.views.answers.recommendation_text import left_out_lines, next_best_text
@@ -28,7 +28,9 @@ from tests.studio.reports.test_rollout_report import is_alone
 def made(text: str = SHOP, **varied: Any) -> Comparison:
     scenario = ScenarioFile.parse(text).scenario
     cases = cases_of(scenario, **(varied or {"windows": (1, 2)}))
-    return compare(scenario, cases, list(run_rows(scenario, cases, Execution(jobs=1))))
+    comparison, _rows = run_study(scenario, cases, Execution(jobs=1))
+    assert comparison is not None
+    return comparison
 
 
 def test_the_page_says_what_the_command_line_says_and_needs_no_other_file() -> None:

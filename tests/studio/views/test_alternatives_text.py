@@ -14,9 +14,8 @@ from simulation.planning.alternatives.model import (
     ChangeKind,
     Cost,
 )
-from simulation.planning.search_result import Confirmed
 from simulation.study.case import cases_of
-from simulation.study.compare import candidate_result
+from simulation.study.compare import Confirmed, candidate_result
 from studio.views.advice.alternatives_text import (
     alternative_row,
     alternatives_sentence,

@@ -13,7 +13,7 @@ from simulation.study.case import cases_of
 from simulation.study.compare import CandidateResult, Comparison, compare
 from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
-from simulation.study.statistics import Difference
+from simulation.study.statistics.means import Difference
 from studio.charts.side_by_side import side_by_side_figure
 from studio.views.figures_text import metric_text, range_text
 from studio.views.side_by_side import FIGURES, lines_of, note_of, rows_of, standing_of

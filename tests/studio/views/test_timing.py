@@ -20,7 +20,7 @@ from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.study.cells import Cell, run_cells
 from simulation.study.compare import candidate_result
 from simulation.study.execution import Execution
-from simulation.study.statistics import answer_of
+from simulation.study.statistics.proportions import answer_of
 from studio.charts.timing import draw_timing, draw_traffic
 from studio.views.theme import LIGHT
 from studio.views.timing import (

@@ -30,7 +30,7 @@ from simulation.study.cells import Cell
 from simulation.study.compare import candidate_result, compare
 from simulation.study.execution import Execution
 from simulation.study.rows import Row
-from simulation.study.statistics import FIRST_LOOK
+from simulation.study.statistics.proportions import FIRST_LOOK
 from tests.helpers.scenarios import scenario
 
 K = ChangeKind

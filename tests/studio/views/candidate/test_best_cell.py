@@ -10,7 +10,7 @@ from simulation.results.run_result import RunResult
 from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.study.cells import Cell, run_cells
 from simulation.study.execution import Execution
-from simulation.study.statistics import fresh_seed
+from simulation.study.statistics.proportions import fresh_seed
 from studio.views.candidate.best_cell import (
     CellConfirmation,
     best_cell,

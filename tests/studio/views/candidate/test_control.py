@@ -25,7 +25,7 @@ from simulation.study.compare import (
 )
 from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
-from simulation.study.statistics import interval
+from simulation.study.statistics.means import interval
 from studio.charts.over_time import draw_latency
 from studio.charts.trade_off import draw_trade_off
 from studio.reports.comparison_report import comparison_report

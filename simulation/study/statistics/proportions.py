@@ -1,12 +1,9 @@
-"""Statistics over runs: intervals, confidence bounds, answers, and numbers of runs.
-
-A run is one replication. Requests of one run are correlated, so no interval is ever taken from pooled
-requests.
-"""
+"""Shares of runs: confidence bounds, answers, and the numbers of runs that answers need."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,8 +11,6 @@ import numpy as np
 from scipy import special
 
 from executor.base.errors import BadInput
-from executor.plan.model import Interval
-from simulation.scenario.units import Floats
 
 Answer = Literal["meets", "fails", "undecided"]
 
@@ -27,77 +22,6 @@ FIRST_LOOK = 10
 
 FIRST_CONFIRMATION_SPENDS = 0.9
 """Fraction of the remaining error probability that each confirmation uses up."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The difference between two candidates, paired by replication: mean and 95 % interval."""
-
-    mean: float | None
-    low: float | None
-    high: float | None
-
-
-@dataclass(frozen=True)
-class More:
-    """Numbers of further runs that would settle an undecided question.
-
-    Attributes:
-        expected: Number when the share of good runs stays as it is so far; None where that share is
-            so close to the required one that `MOST_RUNS` are not enough.
-        to_meet: Number when all further runs meet the objectives. Fewer cannot show that the
-            required share is reached.
-        to_fail: Number when no further run does. Fewer cannot show that it is not reached.
-    """
-
-    expected: int | None
-    to_meet: int
-    to_fail: int
-
-
-def t_interval(
-    values: Floats, confidence: float = 0.95
-) -> tuple[float, float | None, float | None]:
-    """Return the mean and its two-sided interval, which does not exist for a single value.
-
-    Student's t over independent replications: mean ± t(n − 1)·s/√n (Law, *Simulation Modeling and
-    Analysis*, 5th ed., 9.4.1, terminating simulations).
-
-    Args:
-        values: One figure per run, shape (n,), n ≥ 1.
-        confidence: Probability that such an interval covers the true mean.
-    """
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return mean, None, None
-    quantile = special.stdtrit(len(values) - 1, (1 + confidence) / 2)
-    half = float(quantile * np.std(values, ddof=1) / np.sqrt(len(values)))
-    return mean, mean - half, mean + half
-
-
-def interval(values: Sequence[float | None]) -> Interval:
-    """Return mean, 95 % t interval and 5–95 % range over the runs in which the figure exists."""
-    known = np.array([value for value in values if value is not None], dtype=float)
-    if not len(known):
-        return Interval(mean=None, low=None, high=None, run_low=None, run_high=None)
-    mean, low, high = t_interval(known)
-    run_low, run_high = (float(q) for q in np.quantile(known, [0.05, 0.95]))
-    return Interval(mean=mean, low=low, high=high, run_low=run_low, run_high=run_high)
-
-
-def paired_difference(ones: Sequence[float | None], others: Sequence[float | None]) -> Difference:
-    """Return the t interval of the differences by run, over the runs in which both figures exist.
-
-    Both candidates see the same requests in each run (common random numbers), so most of the
-    variation between runs is in both figures and cancels: Var(X − Y) = Var X + Var Y − 2·Cov(X, Y) (Law, 11.2).
-
-    Args:
-        ones: A figure of one candidate, by replication.
-        others: The same figure of the other candidate in the same replications.
-    """
-    pairs = zip(ones, others, strict=True)
-    known = np.array([a - b for a, b in pairs if a is not None and b is not None])
-    return Difference(*t_interval(known)) if len(known) else Difference(None, None, None)
 
 
 def clopper_pearson(successes: int, trials: int, confidence: float) -> tuple[float, float]:
@@ -171,34 +95,6 @@ def fewest_runs(share: float, confidence: float, failures: int = 0) -> int:
     return fewest
 
 
-def runs_to_settle(successes: int, trials: int, share: float, confidence: float) -> More:
-    """Return how many further runs would settle whether the share is reached.
-
-    Args:
-        successes: Runs so far that meet the objectives.
-        trials: Runs so far, at least 1, undecided.
-        share: The share of runs that must meet them.
-        confidence: Required confidence of the answer.
-    """
-    rate = successes / trials
-
-    def is_settled_by(more: int) -> bool:  # numbers of good runs need not be whole here
-        good, bad = successes + rate * more, (1 - rate) * more + trials - successes
-        lower = special.betaincinv(good, bad + 1, 1 - confidence) if good else 0.0
-        upper = special.betaincinv(good + 1, bad, confidence) if bad else 1.0
-        return bool(lower >= share or upper < share)
-
-    to_fail = _first(
-        lambda more: clopper_pearson(successes, trials + more, confidence)[1] < share, 1
-    )
-    assert to_fail is not None
-    return More(
-        expected=_first(is_settled_by, 1),
-        to_meet=fewest_runs(share, confidence, trials - successes) - trials,
-        to_fail=to_fail,
-    )
-
-
 def next_look(successes: int, trials: int, share: float, confidence: float, most: int) -> int:
     """Return how many runs a candidate should have when it is judged next, at most ``most``.
 
@@ -254,6 +150,66 @@ def confirmation_confidence(confidence: float, number: int) -> float:
     """
     left = (1 - confidence) * (1 - FIRST_CONFIRMATION_SPENDS) ** (number - 1)
     return 1 - FIRST_CONFIRMATION_SPENDS * left
+
+
+PROPOSED_SHARE = 0.05
+"""Share of a study's error probability that the study proposed after an undecided answer may have."""
+
+MOST_PROPOSED = 5000
+"""Maximum number of runs that are proposed; a question that needs more has no proposal."""
+
+
+@dataclass(frozen=True)
+class NewStudy:
+    """A new study of a candidate that is undecided, fixed before its first run.
+
+    Attributes:
+        seed: Its fresh seed.
+        runs: Its number of runs.
+        misses: Number of its runs that may break an objective while it still shows that the
+            candidate meets.
+        confidence: The confidence that it requires.
+    """
+
+    seed: int
+    runs: int
+    misses: int
+    confidence: float
+
+
+def propose_new_study(
+    successes: int, trials: int, share: float, confidence: float, seed: int
+) -> NewStudy | None:
+    """Return the study to propose after an undecided answer; None where none would decide it soon.
+
+    To add runs to a study because it is undecided is to look twice, and to repeat it with the same
+    confidence doubles its error probability. The proposed study has a fresh seed, and
+    `PROPOSED_SHARE` of the error probability: 99.75 % confidence after 95 %. Whoever does what each
+    undecided answer proposes errs with at most (1 − confidence)/(1 − `PROPOSED_SHARE`), 5.3 % at 95 %.
+
+    Args:
+        successes: Runs of the undecided study that meet the objectives.
+        trials: Its runs.
+        share: The share of runs that must meet them.
+        confidence: Its required confidence.
+        seed: Its seed.
+    """
+    stricter = round(1 - PROPOSED_SHARE * (1 - confidence), 12)
+    fails = 1 - (successes + 0.5) / (trials + 1)
+    needs_runs = math.log(1 - stricter) / math.log(share) if stricter < 1 else math.inf
+    if fails >= 1 - share or needs_runs > MOST_PROPOSED:
+        return None
+    runs = confirmation_runs(successes, trials, share, stricter, most=MOST_PROPOSED)
+    misses = 0
+    while clopper_pearson(runs - misses - 1, runs, stricter)[0] >= share:
+        misses += 1
+    if special.bdtr(misses, runs, fails) < 0.9:
+        return None
+    return NewStudy(fresh_seed(seed, PROPOSAL_NUMBER), runs, misses, stricter)
+
+
+PROPOSAL_NUMBER = 1000
+"""Number of the fresh seed of a proposed study, beyond those of all confirmations."""
 
 
 def fresh_seed(seed: int, number: int) -> int:

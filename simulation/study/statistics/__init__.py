@@ -1,0 +1,1 @@
+"""Statistics over runs: intervals, confidence bounds, answers, and numbers of runs."""

@@ -1,0 +1,41 @@
+"""Sentences about runs: how many a study has and why, and in how many any loss occurred."""
+
+from __future__ import annotations
+
+from simulation.study.statistics.number_of_runs import BUDGET_S, PlannedRuns, RunsReason
+from simulation.study.statistics.occurrence import Occurrence
+from studio.views.figures_text import between_text, percent_text
+
+
+def planned_text(planned: PlannedRuns) -> str:
+    """Return the number of runs of a study and its reason, as a sentence without a full stop."""
+    runs = f"{planned.count:,} paired runs each"
+    match planned.reason:
+        case RunsReason.ASKED:
+            reason = "as asked for"
+        case RunsReason.MOST:
+            reason = f"fixed before the first; forecast to take {planned.forecast_s:.0f} s of processor time"
+        case RunsReason.COST:
+            reason = (
+                f"fixed before the first; more would take over {BUDGET_S:.0f} s of processor time, "
+                "--replications asks for another number"
+            )
+    if planned.misses is None:
+        return f"{runs} ({reason}); too few to show that a candidate meets"
+    of_them = "none of them" if planned.misses == 0 else f"at most {planned.misses} of them"
+    return f"{runs} ({reason}); a candidate that meets breaks an objective in {of_them}"
+
+
+def occurrence_text(occurrence: Occurrence, losses: str) -> str:
+    """Return how rarely losses occur: ``nothing lost in 60 of 60 runs: in fewer than 1 rollout of 20``.
+
+    Args:
+        occurrence: In how many runs any occurred.
+        losses: The participle: ``lost``, ``cut``.
+    """
+    runs, some = occurrence.runs, occurrence.runs_with_any
+    if some == 0:
+        rollouts = int(1 / occurrence.at_most_fraction)
+        return f"nothing {losses} in {runs} of {runs} runs: in fewer than 1 rollout of {rollouts}"
+    ends = (percent_text(occurrence.low_fraction), percent_text(occurrence.high_fraction))
+    return f"something {losses} in {some} of {runs} runs: in {between_text(*ends)} of rollouts"
