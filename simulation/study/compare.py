@@ -25,6 +25,7 @@ from simulation.study.notes import Note, notes_json, notes_of
 from simulation.study.rows import Row
 from simulation.study.statistics import Difference, interval, paired_difference
 from simulation.study.verdict import verdict
+from simulation.study.why.diagnosis import Diagnosis
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class CandidateResult:
             ``step_s``, ``gate_s`` and ``pause_s``, over the runs in which the rollout ended.
         critical_path: The services that determine the end of the rollout, in most runs.
         runs: The results, by replication.
+        diagnosis: Why the objectives are missed, where that was examined.
     """
 
     case: Case
@@ -63,6 +65,7 @@ class CandidateResult:
     waits: dict[str, Interval]
     critical_path: tuple[str, ...]
     runs: tuple[RunResult, ...]
+    diagnosis: Diagnosis | None = None
 
     @property
     def candidate(self) -> Candidate:
@@ -163,6 +166,7 @@ class Comparison:
             "waits": {name: value.model_dump() for name, value in result.waits.items()},
             "critical_path": list(result.critical_path),
             "verdict": result.verdict.model_dump(mode="json"),
+            "why": result.diagnosis and result.diagnosis.to_json(),
         }
 
     def to_json(self) -> dict[str, Any]:
