@@ -70,6 +70,7 @@ def compare(
     from simulation.study.candidates import default_windows
     from simulation.study.case import cases_of
     from studio.cli import tables
+    from studio.cli.answers.why import explain_with_progress
 
     tables.must_name_a_table(requests)
     o.must_be_writable(scenario, csv, html, requests)
@@ -98,6 +99,7 @@ def compare(
         quiet=quiet or json,
         keep_requests=requests is not None,
     )
+    comparison = explain_with_progress(comparison, execution, path=scenario, quiet=quiet or json)
     if csv is not None or requests is not None:
         from studio.reports.files import write_frame  # imports matplotlib
     if csv is not None:
@@ -145,6 +147,7 @@ def print_answer(console: Console, comparison: Comparison) -> None:
     """Print the question, the table, the answer, and the differences between the candidates."""
     from studio.cli.tables import comparison_table
     from studio.views.figures_text import candidate_name, verdict_sentence
+    from studio.views.why.diagnosis_text import comparison_why_lines
 
     scenario = comparison.scenario
     if scenario.question:
@@ -160,6 +163,11 @@ def print_answer(console: Console, comparison: Comparison) -> None:
     for index, result in enumerate(comparison.candidates):
         for reason in result.verdict.reasons:
             console.print(f"  {candidate_name(comparison, index)}: {reason}")
+    why = comparison_why_lines(comparison)
+    if why:
+        console.print("\nWhy:")
+    for line in why:
+        console.print(f"  {line}")
     if len(comparison.candidates) > 1:
         _print_differences(console, comparison)
     print_notes(console, comparison)

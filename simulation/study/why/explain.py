@@ -56,6 +56,7 @@ def explain_failures(
     comparison: Comparison,
     execution: Execution = DEFAULT_EXECUTION,
     *,
+    with_undecided: bool = False,
     on_progress: DiagnosisCallback = lambda done, total: None,
 ) -> Comparison:
     """Return the comparison with a diagnosis at each candidate that fails.
@@ -63,13 +64,18 @@ def explain_failures(
     Args:
         comparison: The comparison of all rows.
         execution: Where and how to simulate. When it is stopped, candidates stay without a diagnosis.
+        with_undecided: Whether undecided candidates get one, too, where any run misses an objective.
         on_progress: Called before the first candidate and after each.
     """
     frame = frame_of_cases([result.case for result in comparison.candidates])
     failing = [
         index
         for index, result in enumerate(comparison.candidates)
-        if result.verdict.answer == "fails" and result.scenario.rollout is not None
+        if result.scenario.rollout is not None
+        and (
+            result.verdict.answer not in ("meets", "undecided")
+            or (with_undecided and result.verdict.answer == "undecided")
+        )
     ]
     results = list(comparison.candidates)
     for done, index in enumerate(failing):

@@ -131,7 +131,7 @@ PLANTED: dict[str, tuple[RootCause, Scenario]] = {
         _fleet(
             {"error_fraction": "10%"},
             {"window": 3},
-            rate="204/s",
+            rate="198/s",
             clock={"warm_up": "60s", "horizon": "90s"},
             classes={
                 "all": {
