@@ -87,50 +87,65 @@ class Remedy:
 
 
 @dataclass(frozen=True)
-class Diagnosis:
-    """Why a candidate misses its objectives.
+class Explanation:
+    """A cause, and what it explains.
 
     Attributes:
         cause: The cause.
         objectives: The names of the objectives that are missed because of the cause.
-        missed_anyway: The names of those that the fleet misses without a rollout, too, where other
-            objectives are missed because of the rollout.
-        runs: Number of runs that were judged.
-        runs_breaking: Number of these runs that miss an objective.
-        lost_count: Number of requests that these runs lost.
-        explained_count: Number of these lost requests that the cause explains.
-        loss: How most of the explained requests were lost; None where none were.
+        lost_count: Number of lost requests that the cause explains, over all runs.
+        share: Their fraction of all lost requests; None where none were lost.
+        loss: How most of these requests were lost; None where none were.
         phase: The phase of the rollout in which most of them were lost.
         peak_s: Begin of the second in which most of them were lost.
-        trials: The changes that were simulated to find the cause, in their order.
-        remedy: A change that helps; None where no change that was tried does.
     """
 
     cause: RootCause
     objectives: tuple[str, ...]
-    runs: int
-    runs_breaking: int
-    missed_anyway: tuple[str, ...] = ()
     lost_count: int = 0
-    explained_count: int = 0
+    share: float | None = None
     loss: LossCause | None = None
     phase: LossPhase | None = None
     peak_s: int | None = None
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Why a candidate misses its objectives.
+
+    Attributes:
+        explanations: The causes. One that explains everything stands alone; several explain one
+            objective each.
+        runs: Number of runs that were judged.
+        runs_breaking: Number of these runs that miss an objective.
+        lost_count: Number of requests that these runs lost.
+        missed_anyway: The names of the objectives that the fleet misses without a rollout, too, where
+            others are missed because of the rollout.
+        trials: The changes that were simulated to find the causes, in their order.
+        remedy: A change that helps; None where no change that was tried does.
+    """
+
+    explanations: tuple[Explanation, ...]
+    runs: int
+    runs_breaking: int
+    lost_count: int = 0
+    missed_anyway: tuple[str, ...] = ()
     trials: tuple[Trial, ...] = ()
     remedy: Remedy | None = None
 
     @property
-    def share(self) -> float | None:
-        """The fraction of the lost requests that the cause explains; None where none were lost."""
-        return self.explained_count / self.lost_count if self.lost_count else None
+    def cause(self) -> RootCause:
+        """The first cause."""
+        return self.explanations[0].cause
 
     def to_json(self) -> dict[str, Any]:
         """Return the diagnosis as JSON."""
         return {
             **vars(self),
-            "objectives": list(self.objectives),
+            "explanations": [
+                {**vars(each), "objectives": list(each.objectives)} for each in self.explanations
+            ],
             "missed_anyway": list(self.missed_anyway),
-            "share": self.share,
             "trials": [{**vars(trial), "changes": dict(trial.changes)} for trial in self.trials],
             "remedy": self.remedy and {**vars(self.remedy), "values": dict(self.remedy.values)},
         }

@@ -8,7 +8,7 @@ the smallest change on a short ladder that meets in these runs, and then in fres
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from executor.base.errors import BadInput
@@ -30,11 +30,13 @@ from simulation.study.why.changes import (
 from simulation.study.why.diagnosis import (
     ENDS_WELL,
     Diagnosis,
+    Explanation,
     Remedy,
     RootCause,
     Trial,
+    Values,
 )
-from simulation.study.why.hypotheses import EXPLAINED, Hypothesis, hypotheses_of
+from simulation.study.why.hypotheses import EXPLAINED, OVERLOADED, Hypothesis, hypotheses_of
 from simulation.study.why.ladders import Ladder, more_instances
 from simulation.study.why.missed import meets, missed_objectives
 from simulation.study.why.trials import TRIAL_RUNS, Trials, helps, meeting_share
@@ -143,32 +145,51 @@ class _Diagnostician:
         if overload is not None:
             return self._explain_overload(overload)
         if ENDS_WELL not in missed and self._is_frozen():
-            return self._diagnosis(RootCause.FREEZE, missed)
+            return self._diagnosis([(RootCause.FREEZE, missed)])
         anyway = self._missed_without_rollout(missed)
         rest = tuple(name for name in missed if name not in anyway)
         if not rest:
             judged = with_objectives(self.scenario, anyway)
-            ladder = more_instances(self.scenario)
-            return self._diagnosis(RootCause.FLEET, anyway, remedy=self._remedy(judged, ladder))
+            remedy = self._remedy(judged, more_instances(self.scenario))
+            return self._diagnosis([(RootCause.FLEET, anyway)], remedy=remedy)
+        # What is met is judged as well: a rollout must not end well by losing requests.
         judged = with_objectives(self.scenario, self._without(anyway))
-        for part, aim in self._aims(rest, judged):
-            for hypothesis in self._ordered(part):
-                if self._is_cause(hypothesis, aim):
-                    remedy = self._remedy(judged, hypothesis.ladder)
-                    return self._diagnosis(hypothesis.cause, part, anyway, remedy)
-        return self._diagnosis(RootCause.UNKNOWN, rest, anyway)
+        only = self._find_cause(rest, judged)
+        if only is not None:
+            remedy = self._remedy(judged, only.ladder)
+            return self._diagnosis([(only.cause, rest)], anyway, remedy)
+        return self._explain_one_by_one(rest, judged, anyway)
 
-    def _aims(
-        self, missed: tuple[str, ...], judged: Scenario
-    ) -> Iterator[tuple[tuple[str, ...], Scenario]]:
-        """Yield objectives to explain, with the scenario in which they are judged.
-
-        All come first, with those that are met: what ends well must not do so by losing requests.
-        Where nothing explains all of them, each is explained alone.
-        """
-        yield missed, judged
+    def _explain_one_by_one(
+        self, missed: tuple[str, ...], judged: Scenario, anyway: tuple[str, ...]
+    ) -> Diagnosis:
+        """Return the causes of objectives that no single cause explains, and a change for all of them."""
+        causes: dict[RootCause, tuple[str, ...]] = {}
+        changes: Values | None = {}
         for name in missed:
-            yield (name,), with_objectives(self.scenario, (name,))
+            alone = with_objectives(self.scenario, (name,))
+            hypothesis = self._find_cause((name,), alone)
+            cause = RootCause.UNKNOWN if hypothesis is None else hypothesis.cause
+            is_new = cause not in causes
+            causes[cause] = (*causes.get(cause, ()), name)
+            if hypothesis is None:
+                changes = None
+            elif changes is not None and is_new:
+                changes = self._add_change(alone, changes, hypothesis.ladder)
+        remedy = self._remedy(judged, (changes,)) if changes else None
+        return self._diagnosis(list(causes.items()), anyway, remedy)
+
+    def _add_change(self, aim: Scenario, changes: Values, ladder: Ladder) -> Values | None:
+        """Return the changes with the first of a ladder that helps beside them; None where none does."""
+        for values in ladder:
+            together = {**changes, **values}
+            if self._helps_in_trials(aim, together):
+                return together
+        return None
+
+    def _find_cause(self, missed: tuple[str, ...], aim: Scenario) -> Hypothesis | None:
+        """Return the first cause whose removal makes the runs meet the objectives of ``aim``."""
+        return next((each for each in self._ordered(missed) if self._is_cause(each, aim)), None)
 
     def _without(self, names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(name for name in limited_objectives(self.scenario) if name not in names)
@@ -222,68 +243,74 @@ class _Diagnostician:
         runs = self.trials.try_change(changed)
         meeting = sum(meets(changed, run) for run in runs)
         self.tried.append(Trial(hypothesis.cause, hypothesis.removal, len(runs), meeting))
-        before = self.runs_of(len(runs))
-        lost_before, lost = _lost_count(before), _lost_count(runs)
-        if hypothesis.is_shown_by_fewer and runs and lost < _FEWER * lost_before:
-            return True
-        return helps(changed, runs) and lost <= lost_before
-
-    def runs_of(self, count: int) -> list[RunResult]:
-        """Return the first of the candidate's own runs that are looked at."""
-        return [self.runs[k] for k in self.looked_at[:count]]
+        before = [self.runs[k] for k in self.looked_at[: len(runs)]]
+        if hypothesis.is_shown_by_fewer and runs:
+            own_before, own = (_lost_count(each, hypothesis.losses) for each in (before, runs))
+            if own < _FEWER * own_before:
+                return True
+        # Without retries or deadlines, slow requests must not have become lost ones.
+        has_more_lost = _lost_count(runs, OVERLOADED) > _lost_count(before, OVERLOADED)
+        return helps(changed, runs) and not has_more_lost
 
     def _remedy(self, judged: Scenario, ladder: Ladder) -> Remedy | None:
         """Return the smallest change of a ladder with which the candidate meets, or None."""
         for values in ladder:
             if self.confirmations == _MOST_CONFIRMATIONS or self.execution.is_stopped():
                 return None
-            try:
-                changed = with_values(judged, values)
-            except BadInput:
-                continue
-            runs = self.trials.try_change(changed)
-            if not runs or meeting_share(changed, runs) < judged.objectives.in_runs:
+            if not self._helps_in_trials(judged, values):
                 continue
             self.confirmations += 1
+            changed = with_values(judged, values)
             confirmed = self.trials.confirm(changed, self.confirmations)
             if confirmed is not None:
                 return Remedy(values, *confirmed)
         return None
 
+    def _helps_in_trials(self, judged: Scenario, values: Values) -> bool:
+        """Return whether enough of the runs that missed the objectives meet them with these values."""
+        try:
+            changed = with_values(judged, values)
+        except BadInput:
+            return False
+        runs = self.trials.try_change(changed)
+        return bool(runs) and meeting_share(changed, runs) >= judged.objectives.in_runs
+
     def _explain_overload(self, overload: EndlessOverload) -> Diagnosis:
         is_any = overload.fleet is OverloadedFleet.ANY
         cause = RootCause.FLEET if is_any else RootCause.SLOWER_VERSION
         ladder = more_instances(self.scenario, overload.offered_rps / overload.capacity_rps)
-        return self._diagnosis(cause, (ENDS_WELL,), remedy=self._remedy(self.scenario, ladder))
+        remedy = self._remedy(self.scenario, ladder)
+        return self._diagnosis([(cause, (ENDS_WELL,))], remedy=remedy)
 
     def _diagnosis(
         self,
-        cause: RootCause,
-        missed: tuple[str, ...],
+        causes: Sequence[tuple[RootCause, tuple[str, ...]]],
         anyway: tuple[str, ...] = (),
         remedy: Remedy | None = None,
     ) -> Diagnosis:
-        explained = _of_causes(self.losses, EXPLAINED.get(cause, frozenset()))
-        cells = explained.cells()
-        main = max(cells, key=lambda cell: cell.count, default=None)
         return Diagnosis(
-            cause=cause,
-            objectives=missed,
+            explanations=tuple(self._explanation(*cause) for cause in causes),
             runs=len(self.runs),
             runs_breaking=self.breaking_count,
-            missed_anyway=anyway,
             lost_count=self.losses.total,
-            explained_count=explained.total,
-            loss=None if main is None else main.cause,
-            phase=None if main is None else main.phase,
-            peak_s=None if main is None else main.peak_s,
+            missed_anyway=anyway,
             trials=tuple(self.tried),
             remedy=remedy,
         )
 
+    def _explanation(self, cause: RootCause, missed: tuple[str, ...]) -> Explanation:
+        explained = _of_causes(self.losses, EXPLAINED.get(cause, frozenset()))
+        main = max(explained.cells(), key=lambda cell: cell.count, default=None)
+        if main is None:
+            return Explanation(cause, missed)
+        share = explained.total / self.losses.total
+        return Explanation(
+            cause, missed, explained.total, share, main.cause, main.phase, main.peak_s
+        )
 
-def _lost_count(runs: Sequence[RunResult]) -> int:
-    return sum(run.losses.total for run in runs)
+
+def _lost_count(runs: Sequence[RunResult], causes: frozenset[LossCause]) -> int:
+    return _of_causes(sum_losses(run.losses for run in runs), causes).total
 
 
 def _of_causes(losses: Losses, causes: frozenset[LossCause]) -> Losses:

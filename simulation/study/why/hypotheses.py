@@ -25,7 +25,9 @@ from simulation.study.why.ladders import (
 )
 
 _TIMED_OUT = frozenset({LossCause.TIMED_OUT_IN_QUEUE, LossCause.TIMED_OUT_IN_SERVICE})
-_OVERLOADED = _TIMED_OUT | {LossCause.REJECTED}
+OVERLOADED = _TIMED_OUT | {LossCause.REJECTED}
+"""The losses of a pool that cannot carry its load."""
+
 _REFUSED = frozenset({LossCause.REFUSED_AFTER_STOP, LossCause.REFUSED_AFTER_CRASH})
 
 EXPLAINED: dict[RootCause, frozenset[LossCause]] = {
@@ -37,13 +39,13 @@ EXPLAINED: dict[RootCause, frozenset[LossCause]] = {
     RootCause.DRAIN_TOO_SHORT: frozenset({LossCause.CUT_AT_DRAIN}),
     RootCause.STOP_TOO_HARD: frozenset({LossCause.CUT_AT_STOP}),
     RootCause.CRASHES: frozenset({LossCause.REFUSED_AFTER_CRASH, LossCause.ERROR_OF_CRASH}),
-    RootCause.SLOWER_VERSION: _OVERLOADED,
-    RootCause.COLD_VERSION: _OVERLOADED,
-    RootCause.RETRY_STORM: _OVERLOADED,
+    RootCause.SLOWER_VERSION: OVERLOADED,
+    RootCause.COLD_VERSION: OVERLOADED,
+    RootCause.RETRY_STORM: OVERLOADED,
     RootCause.CLIENT_TIMEOUT: _TIMED_OUT,
     RootCause.QUEUE_TIMEOUT: frozenset({LossCause.TIMED_OUT_IN_QUEUE}),
     RootCause.QUEUE_LIMIT: frozenset({LossCause.REJECTED}),
-    RootCause.WINDOW: _OVERLOADED,
+    RootCause.WINDOW: OVERLOADED,
 }
 """The losses that each cause explains; other causes explain none."""
 
@@ -94,7 +96,7 @@ class Hypothesis:
     @property
     def shows_in_losses_only(self) -> bool:
         """Return whether the cause loses requests and slows none down."""
-        return bool(self.losses - _OVERLOADED)
+        return bool(self.losses - OVERLOADED)
 
 
 def hypotheses_of(scenario: Scenario) -> tuple[Hypothesis, ...]:
@@ -293,7 +295,12 @@ def _requests(scenario: Scenario) -> Iterator[Hypothesis]:
             {f"traffic.classes.{name}.retries.budget": f"{percent}%" for name in retrying}
             for percent in (20, 10, 5)
         )
-        yield Hypothesis(RootCause.RETRY_STORM, none, (*budgets, none, *smaller_windows(scenario)))
+        yield Hypothesis(
+            RootCause.RETRY_STORM,
+            none,
+            (*budgets, none, *smaller_windows(scenario)),
+            is_shown_by_fewer=True,
+        )
     leaving = [name for name, kind in classes.items() if kind.client_timeout is not None]
     yield from _deadline(
         RootCause.CLIENT_TIMEOUT,

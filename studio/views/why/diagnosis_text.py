@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from simulation.results.losses import LossCause
+from simulation.results.losses import LossCause, LossPhase
 from simulation.scenario.model import Scenario, Service
 from simulation.scenario.rollout import Rollout
 from simulation.study.compare import Comparison
 from simulation.study.verdict import Breach, Objective, breach_text
-from simulation.study.why.diagnosis import ENDS_WELL, Diagnosis, RootCause, Trial, Values
+from simulation.study.why.diagnosis import (
+    ENDS_WELL,
+    Diagnosis,
+    Explanation,
+    RootCause,
+    Trial,
+    Values,
+)
 from studio.views.figures_text import candidate_name, count_text, latency_text, percent_text
 from studio.views.sentences import PHASE_TEXTS
 
@@ -56,7 +63,10 @@ def comparison_why_lines(comparison: Comparison) -> list[str]:
 
 def why_sentence(scenario: Scenario, diagnosis: Diagnosis) -> str:
     """Return what is lost or missed, and the cause."""
-    sentence = f"{_effect(scenario, diagnosis)}: {_cause(scenario, diagnosis)}"
+    sentence = "; ".join(
+        f"{_effect(scenario, diagnosis, explanation)}: {_cause(scenario, diagnosis, explanation.cause)}"
+        for explanation in diagnosis.explanations
+    )
     if not diagnosis.missed_anyway:
         return sentence
     anyway = _objectives(scenario, diagnosis.missed_anyway)
@@ -109,28 +119,27 @@ def _value_text(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _effect(scenario: Scenario, diagnosis: Diagnosis) -> str:
+def _effect(scenario: Scenario, diagnosis: Diagnosis, explanation: Explanation) -> str:
     """Return what went wrong: the lost requests that the cause explains, or the missed objectives."""
-    missed = _objectives(scenario, diagnosis.objectives)
-    in_runs = f"{missed} in {diagnosis.runs_breaking} of {diagnosis.runs} runs"
-    if diagnosis.loss is None or diagnosis.phase is None:
-        return in_runs
-    if diagnosis.cause is RootCause.FLEET:
-        return f"{in_runs}, {count_text(diagnosis.lost_count)} requests lost"
-    verb = "" if diagnosis.loss in _TIMES_OUT else "were "
+    missed = _objectives(scenario, explanation.objectives)
+    if len(diagnosis.explanations) == 1:
+        missed = f"{missed} in {diagnosis.runs_breaking} of {diagnosis.runs} runs"
+    if explanation.loss is None or explanation.phase is None:
+        return missed
+    if explanation.cause is RootCause.FLEET:
+        return f"{missed}, {count_text(diagnosis.lost_count)} requests lost"
+    verb = "" if explanation.loss in _TIMES_OUT else "were "
     return (
-        f"{count_text(diagnosis.explained_count)} of {count_text(diagnosis.lost_count)} lost "
-        f"requests {verb}{_LOST[diagnosis.loss]}, most of them {_phase(diagnosis)} "
-        f"({missed} in {diagnosis.runs_breaking} of {diagnosis.runs} runs)"
+        f"{count_text(explanation.lost_count)} of {count_text(diagnosis.lost_count)} lost requests "
+        f"{verb}{_LOST[explanation.loss]}, most of them {_phase(explanation.phase)} ({missed})"
     )
 
 
-def _phase(diagnosis: Diagnosis) -> str:
-    assert diagnosis.phase is not None
-    text = PHASE_TEXTS[diagnosis.phase]
-    if text in ("before", "after"):
+def _phase(phase: LossPhase) -> str:
+    text = PHASE_TEXTS[phase]
+    if phase in (LossPhase.BEFORE, LossPhase.AFTER):
         return f"{text} the rollout"
-    return "between the steps" if text == "between" else f"in the step {text}"
+    return "between the steps" if phase is LossPhase.BETWEEN else f"in the step {text}"
 
 
 def _objectives(scenario: Scenario, names: Sequence[str]) -> str:
@@ -150,17 +159,17 @@ def _objective(scenario: Scenario, name: str) -> str:
     return f"objectives.{name} is missed"
 
 
-def _cause(scenario: Scenario, diagnosis: Diagnosis) -> str:
+def _cause(scenario: Scenario, diagnosis: Diagnosis, cause: RootCause) -> str:
     """Return the cause in words, with the values of the scenario that make it."""
     rules = [rule for name in scenario.rolled_services() if (rule := scenario.rule(name))]
     services = [scenario.services[name] for name in scenario.rolled_services()]
-    match diagnosis.cause:
+    match cause:
         case RootCause.FLEET:
             return "the fleet misses this without a rollout, too"
         case RootCause.UNKNOWN:
             return (
-                f"no single cause; each of {len(diagnosis.trials)} things was taken away, and none "
-                "of them was enough"
+                f"no single cause was found; {len(diagnosis.trials)} changes that take one thing away "
+                "each were simulated"
             )
         case RootCause.FREEZE:
             return "the rollout runs in a freeze"
@@ -171,10 +180,10 @@ def _cause(scenario: Scenario, diagnosis: Diagnosis) -> str:
         case RootCause.CONTRACT_TOO_EARLY:
             return "the contract step comes before the rollout, and the old version needs what it removes"
     return (
-        _cause_in_versions(diagnosis.cause, services)
-        or _cause_in_stops(diagnosis.cause, rules, services)
-        or _cause_in_requests(diagnosis.cause, scenario)
-        or _cause_in_rollout(diagnosis.cause, scenario, rules)
+        _cause_in_versions(cause, services)
+        or _cause_in_stops(cause, rules, services)
+        or _cause_in_requests(cause, scenario)
+        or _cause_in_rollout(cause, scenario, rules)
     )
 
 

@@ -39,7 +39,7 @@ PLANTED: dict[str, tuple[RootCause, Scenario]] = {
     "least connections draws traffic to a stopped instance": (
         RootCause.BLACK_HOLE,
         _fleet(
-            {"error_fraction": "2%"},
+            {"error_fraction": "1.5%"},
             {},
             policy="least_connections",
             queue="instance",
