@@ -77,12 +77,14 @@ class Remedy:
 
     Attributes:
         values: The values to set, by key.
-        runs: Number of runs on a fresh seed; every one of them meets the objectives.
+        runs: Number of runs on a fresh seed.
+        runs_meeting: Number of these runs that meet the objectives.
         seed: The seed of these runs.
     """
 
     values: Values
     runs: int
+    runs_meeting: int
     seed: int
 
 

@@ -39,7 +39,7 @@ from simulation.study.why.diagnosis import (
 from simulation.study.why.hypotheses import EXPLAINED, OVERLOADED, Hypothesis, hypotheses_of
 from simulation.study.why.ladders import Ladder, more_instances
 from simulation.study.why.missed import meets, missed_objectives
-from simulation.study.why.trials import TRIAL_RUNS, Trials, helps, meeting_share
+from simulation.study.why.trials import TRIAL_RUNS, Trials, helps
 
 _MOST_CONFIRMATIONS = 4
 """Maximum number of changes that are confirmed on fresh seeds for one candidate."""
@@ -183,7 +183,8 @@ class _Diagnostician:
         """Return the changes with the first of a ladder that helps beside them; None where none does."""
         for values in ladder:
             together = {**changes, **values}
-            if self._helps_in_trials(aim, together):
+            changed = self._changed(aim, together)
+            if changed is not None and self.trials.screen(changed) is not None:
                 return together
         return None
 
@@ -236,9 +237,8 @@ class _Diagnostician:
 
     def _is_cause(self, hypothesis: Hypothesis, aim: Scenario) -> bool:
         """Return whether the runs meet the objectives once the cause is taken away."""
-        try:
-            changed = with_values(aim, hypothesis.removal)
-        except BadInput:
+        changed = self._changed(aim, hypothesis.removal)
+        if changed is None:
             return False
         runs = self.trials.try_change(changed)
         meeting = sum(meets(changed, run) for run in runs)
@@ -257,23 +257,22 @@ class _Diagnostician:
         for values in ladder:
             if self.confirmations == _MOST_CONFIRMATIONS or self.execution.is_stopped():
                 return None
-            if not self._helps_in_trials(judged, values):
+            changed = self._changed(judged, values)
+            screened = None if changed is None else self.trials.screen(changed)
+            if changed is None or screened is None:
                 continue
             self.confirmations += 1
-            changed = with_values(judged, values)
-            confirmed = self.trials.confirm(changed, self.confirmations)
+            confirmed = self.trials.confirm(changed, screened, self.confirmations)
             if confirmed is not None:
-                return Remedy(values, *confirmed)
+                return Remedy(values, confirmed.runs, confirmed.runs_meeting, confirmed.seed)
         return None
 
-    def _helps_in_trials(self, judged: Scenario, values: Values) -> bool:
-        """Return whether enough of the runs that missed the objectives meet them with these values."""
+    def _changed(self, judged: Scenario, values: Values) -> Scenario | None:
+        """Return the scenario with other values; None where they break a rule."""
         try:
-            changed = with_values(judged, values)
+            return with_values(judged, values)
         except BadInput:
-            return False
-        runs = self.trials.try_change(changed)
-        return bool(runs) and meeting_share(changed, runs) >= judged.objectives.in_runs
+            return None
 
     def _explain_overload(self, overload: EndlessOverload) -> Diagnosis:
         is_any = overload.fleet is OverloadedFleet.ANY

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from executor.base.errors import BadInput
 from simulation.results.run_result import RunResult
@@ -12,7 +13,12 @@ from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.study.case import Case, cases_of, frame_of_cases
 from simulation.study.cells import Cell, run_cells
 from simulation.study.execution import Execution
-from simulation.study.statistics import confirmation_confidence, fewest_runs, fresh_seed
+from simulation.study.statistics import (
+    clopper_pearson,
+    confirmation_confidence,
+    confirmation_runs,
+    fresh_seed,
+)
 from simulation.study.verdict import verdict
 from simulation.study.why.missed import meets
 
@@ -27,8 +33,23 @@ _MEETING_SHARE = 0.75
 
 Not all of them: what the fleet breaks by chance, it may still break in some."""
 
+SCREEN_RUNS = 60
+"""Number of runs in which a change must meet before it is confirmed."""
+
+_POWER, _MOST_CONFIRMING_RUNS = 0.75, 400
+"""How probably a confirmation of a change that meets succeeds, and its maximum number of runs."""
+
 _SEED_NUMBER = 1_000
 """Number of the first fresh seed of remedies; a search confirms with the first few numbers."""
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """A change that meets the objectives on a fresh seed: number of runs, how many meet, the seed."""
+
+    runs: int
+    runs_meeting: int
+    seed: int
 
 
 class Trials:
@@ -66,27 +87,58 @@ class Trials:
             return []
         return runs
 
-    def confirm(self, changed: Scenario, number: int) -> tuple[int, int] | None:
-        """Simulate a changed candidate on a fresh seed; return the number of runs, and the seed.
+    def screen(self, changed: Scenario) -> int | None:
+        """Simulate a changed candidate in the first `SCREEN_RUNS` replications of its study.
 
-        All confirmations of a candidate share the error probability. The result is None where a run
-        misses the objectives; the rest is then not simulated.
+        Return how many runs meet the objectives; None as soon as too few of them can. The replications
+        that missed the objectives come first, because they refute a change that does not help.
+        """
+        try:
+            [case] = cases_of(changed)
+            frame = self._frame_for(case)
+            most = int((1 - changed.objectives.in_runs) * SCREEN_RUNS)
+            others = [k for k in range(SCREEN_RUNS) if k not in self._replications]
+            order, meeting, done = [*self._replications, *others][:SCREEN_RUNS], 0, 0
+            for first, last in itertools.pairwise((0, _FIRST_RUNS, TRIAL_RUNS, 30, SCREEN_RUNS)):
+                runs = self._simulate(case, frame, order[first:last])
+                done += len(runs)
+                meeting += sum(meets(case.scenario, run) for run in runs)
+                if done < last or done - meeting > most:
+                    return None
+        except BadInput:
+            return None
+        return meeting
+
+    def confirm(self, changed: Scenario, screened: int, number: int) -> Confirmation | None:
+        """Simulate a changed candidate on a fresh seed; return the result where it meets, else None.
+
+        The number of runs is fixed before the first of them. All confirmations of a candidate share
+        the error probability.
 
         Args:
             changed: The changed candidate.
+            screened: How many of `SCREEN_RUNS` runs met the objectives.
             number: Number of the confirmation, from 1.
         """
         objectives, seed = changed.objectives, fresh_seed(changed.seed, _SEED_NUMBER + number)
         confidence = confirmation_confidence(objectives.confidence, number)
-        count = fewest_runs(objectives.in_runs, confidence)
+        count = confirmation_runs(
+            screened,
+            SCREEN_RUNS,
+            objectives.in_runs,
+            confidence,
+            power=_POWER,
+            most=_MOST_CONFIRMING_RUNS,
+        )
         [case] = cases_of(changed.model_copy(update={"seed": seed}))
-        frame = self._frame_for(case)
-        runs: list[RunResult] = []
-        for first, last in ((0, min(10, count)), (10, count)):
-            runs += self._simulate(case, frame, range(first, last))
-            if len(runs) < last or not all(meets(case.scenario, run) for run in runs):
-                return None
-        return (count, seed) if verdict(case.scenario, runs).answer == "meets" else None
+        runs = self._simulate(case, self._frame_for(case), range(count))
+        meeting = sum(meets(case.scenario, run) for run in runs)
+        if len(runs) < count:
+            return None
+        lower, _upper = clopper_pearson(meeting, count, confidence)
+        if lower < objectives.in_runs or verdict(case.scenario, runs).answer == "fails":
+            return None
+        return Confirmation(count, meeting, seed)
 
     def _frame_for(self, case: Case) -> SimulatedInterval:
         own = frame_of_cases([case])
@@ -103,9 +155,5 @@ class Trials:
 
 def helps(scenario: Scenario, runs: Sequence[RunResult]) -> bool:
     """Return whether a change helps, by its runs in replications that missed the objectives."""
-    return bool(runs) and meeting_share(scenario, runs) >= _MEETING_SHARE
-
-
-def meeting_share(scenario: Scenario, runs: Sequence[RunResult]) -> float:
-    """Return the fraction of the runs (at least one) that meet the objectives."""
-    return sum(meets(scenario, run) for run in runs) / len(runs)
+    meeting = sum(meets(scenario, run) for run in runs)
+    return bool(runs) and meeting >= _MEETING_SHARE * len(runs)

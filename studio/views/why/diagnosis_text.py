@@ -82,8 +82,8 @@ def remedy_sentence(diagnosis: Diagnosis) -> str:
     limit = "No setting of the rollout avoids this; " if is_of_version else ""
     objectives = "every other objective" if diagnosis.missed_anyway else "every objective"
     return (
-        f"{limit}`{values_text(remedy.values)}` would avoid this: all of {remedy.runs} runs on a "
-        f"fresh seed meet {objectives}"
+        f"{limit}`{values_text(remedy.values)}` would avoid this: {remedy.runs_meeting} of "
+        f"{remedy.runs} runs on a fresh seed meet {objectives}"
     )
 
 
