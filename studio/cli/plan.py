@@ -12,10 +12,11 @@ from executor.base.errors import BadInput, Refused
 from studio.cli import options as o
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from simulation.planning.search_result import CandidateOutcome, SearchResult
-    from simulation.scenario.model import Scenario
+    from simulation.study.execution import Execution
 
 _NAMED_WHEN_REFUSED = 6
 """Maximum number of candidates that are named with their reasons when none meets the objectives."""
@@ -100,12 +101,33 @@ def plan(
     with Store.beside(scenario) as store, o.report_search(quiet or json) as report_progress:
         result = search(loaded, cases, replace(execution, store=store), on_progress=report_progress)
     assert result is not None
+    result = _explain(result, scenario, execution, quiet=quiet or json)
     if json:
         write_search_result(result, output, valid_for_s, sign)
         o.print_json(search_json(result))
         return
     print_search_result(result)
     print("\n".join(write_search_result(result, output, valid_for_s, sign)))
+
+
+def _explain(found: SearchResult, path: Path, execution: Execution, *, quiet: bool) -> SearchResult:
+    """Return the result with a diagnosis at the failing candidates that are named.
+
+    Raises:
+        BadInput: The cluster or the store cannot be used.
+    """
+    from simulation.planning.evidence import listed_candidates
+    from simulation.planning.explain_search import explain_search
+    from simulation.study.store import Store
+
+    numbers = listed_candidates(found)[:_NAMED_WHEN_REFUSED]
+    with Store.beside(path) as store, o.report_search(quiet) as report_progress:
+        return explain_search(
+            found,
+            numbers,
+            replace(execution, store=store),
+            on_progress=lambda done, total: report_progress("candidates explained", done, total),
+        )
 
 
 def write_search_result(
@@ -125,7 +147,7 @@ def write_search_result(
         notes = "".join(f"; {line}" for line in qualifying_lines(found.scenario, applied))
         raise Refused(
             f"no plan is written, none meets the objectives: {_why_none(found)}"
-            f"{_lag_hint(found.scenario)}{notes}"
+            f"{_remedy_of_nearest(found)}{notes}"
         )
     made = plan_of(found, valid_for_s)
     if key_file is not None:
@@ -192,9 +214,17 @@ def search_json(found: SearchResult) -> dict[str, Any]:
         "front": list(found.front),
         "busiest": found.busiest,
         **evidence_of(found).model_dump(mode="json"),
-        "considered": [outcome.model_dump(mode="json") for outcome in evidence],
+        "considered": [
+            {**considered.model_dump(mode="json"), "why": _why_json(outcome)}
+            for considered, outcome in zip(evidence, found.looked, strict=True)
+        ],
         "notes": notes_json(notes_of(found.scenario, applied)),
     }
+
+
+def _why_json(outcome: CandidateOutcome) -> dict[str, Any] | None:
+    diagnosis = None if outcome.result is None else outcome.result.diagnosis
+    return None if diagnosis is None else diagnosis.to_json()
 
 
 def print_search_result(found: SearchResult) -> None:
@@ -211,6 +241,7 @@ def print_search_result(found: SearchResult) -> None:
     if len(numbers) < len(found.looked):
         counts = ", ".join(f"{count} {outcome}" for outcome, count in counts_of(found).items())
         console.print(f"{len(numbers)} of {len(found.looked)} candidates: {counts}.", style="dim")
+    _print_why(console, found, numbers)
     if not found.front:
         return
     front = "; ".join(
@@ -222,6 +253,17 @@ def print_search_result(found: SearchResult) -> None:
         f"{f'; and {more} more' if more > 0 else ''}."
     )
     console.print()
+
+
+def _print_why(console: Console, found: SearchResult, numbers: list[int]) -> None:
+    """Print why candidates fail, a line for each that was explained."""
+    from studio.views.why.diagnosis_text import why_text
+
+    for number in numbers:
+        outcome = found.looked[number]
+        if outcome.result is not None and outcome.result.diagnosis is not None:
+            why = why_text(outcome.case.scenario, outcome.result.diagnosis)
+            console.print(f"{_name(found, number)}: {why}.")
 
 
 def _table(found: SearchResult, numbers: list[int]) -> Table:
@@ -272,19 +314,18 @@ def _clock(start_label: str) -> str:
     return start_label.removesuffix(":00") if has_seconds else start_label
 
 
-def _lag_hint(scenario: Scenario) -> str:
-    """Return advice for instances that stop before the balancer learns of their take-out; else nothing.
+def _remedy_of_nearest(found: SearchResult) -> str:
+    """Return the simulated change that helps the nearest candidate that has one; else nothing."""
+    from simulation.planning.evidence import listed_candidates
+    from studio.views.why.diagnosis_text import remedy_sentence
 
-    Requests that arrive between the two are refused, whatever the window.
-    """
-    name = scenario.service_name
-    rule, lag_s = scenario.rule(name), scenario.services[name].balancer.propagation_delay
-    if rule is None or lag_s == 0 or rule.pre_stop > lag_s:
-        return ""
-    return (
-        f". An instance stops {rule.pre_stop:g} s after its take-out and the balancer learns of it after "
-        f"{lag_s:g} s, so requests are refused in between: try --set rollout.pre_stop={2 * lag_s:g}s"
-    )
+    for number in listed_candidates(found):
+        result = found.looked[number].result
+        diagnosis = None if result is None else result.diagnosis
+        if diagnosis is not None and diagnosis.remedy is not None:
+            name = _name(found, number, begins_sentence=False)
+            return f". For {name}: {remedy_sentence(diagnosis)}"
+    return ""
 
 
 def _why_none(found: SearchResult) -> str:

@@ -36,7 +36,12 @@ Not all of them: what the fleet breaks by chance, it may still break in some."""
 SCREEN_RUNS = 60
 """Number of runs in which a change must meet before it is confirmed."""
 
-_POWER, _MOST_CONFIRMING_RUNS = 0.75, 400
+_SPENT_SHARE = 0.2
+"""Share of the runs that may miss the objectives that a change may use up in its screening.
+
+A change that only just meets would often not be shown to meet in the next study."""
+
+_POWER, _MOST_CONFIRMING_RUNS = 0.75, 200
 """How probably a confirmation of a change that meets succeeds, and its maximum number of runs."""
 
 _SEED_NUMBER = 1_000
@@ -96,7 +101,7 @@ class Trials:
         try:
             [case] = cases_of(changed)
             frame = self._frame_for(case)
-            most = int((1 - changed.objectives.in_runs) * SCREEN_RUNS)
+            most = int((1 - changed.objectives.in_runs) * SCREEN_RUNS * _SPENT_SHARE)
             others = [k for k in range(SCREEN_RUNS) if k not in self._replications]
             order, meeting, done = [*self._replications, *others][:SCREEN_RUNS], 0, 0
             for first, last in itertools.pairwise((0, _FIRST_RUNS, TRIAL_RUNS, 30, SCREEN_RUNS)):

@@ -22,7 +22,7 @@ def _fleet(objectives: dict[str, Any], rollout: dict[str, Any], **parts: Any) ->
         "steps": STEPS,
         "replications": 20,
         "clock": {"warm_up": "60s"},
-        "objectives": objectives,
+        "objectives": {"in_runs": "90%", **objectives},
         "rollout": {"window": 1, "drain": {"timeout": "30s"}, **rollout},
     }
     return scenario(**{**defaults, **parts})
@@ -191,3 +191,8 @@ PLANTED: dict[str, tuple[RootCause, Scenario]] = {
     ),
 }
 """What was planted, by a name: the cause and the scenario."""
+
+TWO_MISTAKES = _fleet(BOTH, {"window": 7}, propagation_delay="1s")
+"""The balancer learns late, and the window is too large."""
+
+WITHOUT_LOSS = _fleet({"in_runs": "95%", **ERRORS}, {})
