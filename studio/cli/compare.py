@@ -70,7 +70,7 @@ def compare(
     from simulation.study.candidates import default_windows
     from simulation.study.case import cases_of
     from studio.cli import tables
-    from studio.cli.answers.why import explain_with_progress
+    from studio.cli.answers.explaining import explain_comparison
 
     tables.must_name_a_table(requests)
     o.must_be_writable(scenario, csv, html, requests)
@@ -99,7 +99,7 @@ def compare(
         quiet=quiet or json,
         keep_requests=requests is not None,
     )
-    comparison = explain_with_progress(comparison, execution, path=scenario, quiet=quiet or json)
+    comparison = explain_comparison(comparison, execution, scenario, quiet=quiet or json)
     if csv is not None or requests is not None:
         from studio.reports.files import write_frame  # imports matplotlib
     if csv is not None:

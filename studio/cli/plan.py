@@ -118,16 +118,11 @@ def _explain(found: SearchResult, path: Path, execution: Execution, *, quiet: bo
     """
     from simulation.planning.evidence import listed_candidates
     from simulation.planning.explain_search import explain_search
-    from simulation.study.store import Store
+    from studio.cli.answers.explaining import explaining
 
     numbers = listed_candidates(found)[:_NAMED_WHEN_REFUSED]
-    with Store.beside(path) as store, o.report_search(quiet) as report_progress:
-        return explain_search(
-            found,
-            numbers,
-            replace(execution, store=store),
-            on_progress=lambda done, total: report_progress("candidates explained", done, total),
-        )
+    with explaining(execution, path, quiet=quiet) as (with_store, report_progress):
+        return explain_search(found, numbers, with_store, on_progress=report_progress)
 
 
 def write_search_result(

@@ -55,7 +55,7 @@ ENDS_WELL = "ends_well"
 
 
 @dataclass(frozen=True)
-class Trial:
+class TriedChange:
     """A change that was simulated in runs that miss the objectives, on the same draws.
 
     Attributes:
@@ -132,7 +132,7 @@ class Diagnosis:
     runs_breaking: int
     lost_count: int = 0
     missed_anyway: tuple[str, ...] = ()
-    trials: tuple[Trial, ...] = ()
+    trials: tuple[TriedChange, ...] = ()
     remedy: Remedy | None = None
 
     @property

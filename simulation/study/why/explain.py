@@ -33,7 +33,7 @@ from simulation.study.why.diagnosis import (
     Explanation,
     Remedy,
     RootCause,
-    Trial,
+    TriedChange,
     Values,
 )
 from simulation.study.why.hypotheses import EXPLAINED, OVERLOADED, Hypothesis, hypotheses_of
@@ -126,7 +126,7 @@ class _Diagnostician:
     runs: Sequence[RunResult]
     frame: SimulatedInterval
     execution: Execution
-    tried: list[Trial] = field(default_factory=list)
+    tried: list[TriedChange] = field(default_factory=list)
     confirmations: int = 0
 
     def __post_init__(self) -> None:
@@ -213,7 +213,7 @@ class _Diagnostician:
         if not runs:
             return ()
         meeting = sum(meets(control, run) for run in runs)
-        self.tried.append(Trial(RootCause.FLEET, {}, len(runs), meeting))
+        self.tried.append(TriedChange(RootCause.FLEET, {}, len(runs), meeting))
         return tuple(name for name in asked if not helps(with_objectives(control, (name,)), runs))
 
     def _ordered(self, missed: tuple[str, ...]) -> list[Hypothesis]:
@@ -242,7 +242,7 @@ class _Diagnostician:
             return False
         runs = self.trials.try_change(changed)
         meeting = sum(meets(changed, run) for run in runs)
-        self.tried.append(Trial(hypothesis.cause, hypothesis.removal, len(runs), meeting))
+        self.tried.append(TriedChange(hypothesis.cause, hypothesis.removal, len(runs), meeting))
         before = [self.runs[k] for k in self.looked_at[: len(runs)]]
         if hypothesis.is_shown_by_fewer and runs:
             own_before, own = (_lost_count(each, hypothesis.losses) for each in (before, runs))

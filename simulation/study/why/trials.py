@@ -49,7 +49,7 @@ _SEED_NUMBER = 1_000
 
 
 @dataclass(frozen=True)
-class Confirmation:
+class FreshRuns:
     """A change that meets the objectives on a fresh seed: number of runs, how many meet, the seed."""
 
     runs: int
@@ -114,7 +114,7 @@ class Trials:
             return None
         return meeting
 
-    def confirm(self, changed: Scenario, screened: int, number: int) -> Confirmation | None:
+    def confirm(self, changed: Scenario, screened: int, number: int) -> FreshRuns | None:
         """Simulate a changed candidate on a fresh seed; return the result where it meets, else None.
 
         The number of runs is fixed before the first of them. All confirmations of a candidate share
@@ -143,7 +143,7 @@ class Trials:
         lower, _upper = clopper_pearson(meeting, count, confidence)
         if lower < objectives.in_runs or verdict(case.scenario, runs).answer == "fails":
             return None
-        return Confirmation(count, meeting, seed)
+        return FreshRuns(count, meeting, seed)
 
     def _frame_for(self, case: Case) -> SimulatedInterval:
         own = frame_of_cases([case])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,10 +9,10 @@ import typer
 
 from executor.base.errors import BadInput
 from studio.cli import options as o
+from studio.cli.answers.explaining import explain_comparison
 
 if TYPE_CHECKING:
     from simulation.study.compare import CandidateResult, Comparison
-    from simulation.study.execution import Execution
 
 
 def why(
@@ -42,8 +41,8 @@ def why(
     cases = cases_of(loaded, windows)
     execution = o.make_execution(engine, jobs, cluster, quiet=quiet)
     comparison, _rows = o.run_study(loaded, cases, execution, path=scenario, quiet=quiet or json)
-    comparison = explain_with_progress(
-        comparison, execution, path=scenario, quiet=quiet or json, with_undecided=True
+    comparison = explain_comparison(
+        comparison, execution, scenario, quiet=quiet or json, with_undecided=True
     )
     if json:
         from simulation.study.notes import notes_json
@@ -53,41 +52,6 @@ def why(
         o.print_json(answer)
         return
     _print(comparison)
-
-
-def explain_with_progress(
-    comparison: Comparison,
-    execution: Execution,
-    *,
-    path: Path | None,
-    quiet: bool,
-    with_undecided: bool = False,
-) -> Comparison:
-    """Return the comparison with a diagnosis at each candidate that fails.
-
-    Args:
-        comparison: The comparison of all rows.
-        execution: Where and how to simulate.
-        path: The scenario's file, beside which results are stored; None to store none.
-        quiet: Whether no progress is shown.
-        with_undecided: Whether undecided candidates get one, too.
-
-    Raises:
-        BadInput: The cluster or the store cannot be used.
-    """
-    from contextlib import nullcontext
-
-    from simulation.study.store import Store
-    from simulation.study.why.explain import explain_failures
-
-    beside = nullcontext() if path is None else Store.beside(path)
-    with beside as store, o.report_search(quiet) as report_progress:
-        return explain_failures(
-            comparison,
-            replace(execution, store=store),
-            with_undecided=with_undecided,
-            on_progress=lambda done, total: report_progress("candidates explained", done, total),
-        )
 
 
 def _print(comparison: Comparison) -> None:

@@ -14,7 +14,7 @@ from simulation.study.why.diagnosis import (
     Diagnosis,
     Explanation,
     RootCause,
-    Trial,
+    TriedChange,
     Values,
 )
 from studio.views.figures_text import candidate_name, count_text, latency_text, percent_text
@@ -99,7 +99,7 @@ def set_options(values: Values) -> list[str]:
     ]
 
 
-def trial_rows(trials: Sequence[Trial]) -> list[tuple[str, str]]:
+def trial_rows(trials: Sequence[TriedChange]) -> list[tuple[str, str]]:
     """Return a row for each trial: what was changed, and in how many runs the objectives were then met."""
     return [
         (

@@ -13,7 +13,7 @@ from simulation.study.why.diagnosis import (
     Explanation,
     Remedy,
     RootCause,
-    Trial,
+    TriedChange,
 )
 from studio.views.why.diagnosis_text import (
     remedy_sentence,
@@ -175,9 +175,9 @@ def test_values_are_written_as_a_file_and_an_option_take_them() -> None:
 
 def test_trials_are_rows() -> None:
     trials = (
-        Trial(RootCause.FLEET, {}, 12, 12),
-        Trial(RootCause.WINDOW, {"rollout.window": 1}, 3, 0),
-        Trial(RootCause.GUARD, {"rollout.guards": "none"}, 0, 0),
+        TriedChange(RootCause.FLEET, {}, 12, 12),
+        TriedChange(RootCause.WINDOW, {"rollout.window": 1}, 3, 0),
+        TriedChange(RootCause.GUARD, {"rollout.guards": "none"}, 0, 0),
     )
     assert trial_rows(trials) == [
         ("no rollout", "12 of 12"),
