@@ -92,13 +92,6 @@ def values_text(values: Values) -> str:
     return "; ".join(f"{key}: {_value_text(value)}" for key, value in values.items())
 
 
-def set_options(values: Values) -> list[str]:
-    """Return the options that set the values on the command line: ``--set``, ``rollout.pre_stop=1s``."""
-    return [
-        word for key, value in values.items() for word in ("--set", f"{key}={_value_text(value)}")
-    ]
-
-
 def trial_rows(trials: Sequence[TriedChange]) -> list[tuple[str, str]]:
     """Return a row for each trial: what was changed, and in how many runs the objectives were then met."""
     return [

@@ -17,7 +17,6 @@ from simulation.study.why.diagnosis import (
 )
 from studio.views.why.diagnosis_text import (
     remedy_sentence,
-    set_options,
     trial_rows,
     values_text,
     why_lines,
@@ -156,7 +155,7 @@ def test_a_remedy_of_the_version_is_no_setting_of_the_rollout() -> None:
     )
 
 
-def test_values_are_written_as_a_file_and_an_option_take_them() -> None:
+def test_values_are_written_as_in_a_file() -> None:
     values = {
         "rollout.migration.contract_before_rollout": False,
         "services.app.balancer.connect_retries": {"attempts": 1, "redispatch": True},
@@ -165,12 +164,6 @@ def test_values_are_written_as_a_file_and_an_option_take_them() -> None:
         "rollout.migration.contract_before_rollout: false; "
         "services.app.balancer.connect_retries: {attempts: 1, redispatch: true}"
     )
-    assert set_options(values) == [
-        "--set",
-        "rollout.migration.contract_before_rollout=false",
-        "--set",
-        "services.app.balancer.connect_retries={attempts: 1, redispatch: true}",
-    ]
 
 
 def test_trials_are_rows() -> None:
