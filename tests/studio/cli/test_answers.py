@@ -32,6 +32,7 @@ KEYS = {
     "waits",
     "critical_path",
     "verdict",
+    "why",
 }
 BOTH = [
     "latency_mean_s",
@@ -189,6 +190,7 @@ def test_compare_prints_candidates_and_what_sets_them_apart(rollcast: CommandLin
             "waits",
             "critical_path",
             "verdict",
+            "why",
         }
     ) | {*("candidates", "baseline", "differences", "front", "chosen", "notes")}
     assert [one["candidate"]["window"] for one in data["candidates"]] == [1, 2, 3]
