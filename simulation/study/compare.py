@@ -29,6 +29,7 @@ from simulation.study.statistics.number_of_runs import PlannedRuns, planned_runs
 from simulation.study.statistics.occurrence import Occurrence, occurrence
 from simulation.study.statistics.proportions import answer_so_far
 from simulation.study.verdict import verdict
+from simulation.study.why.diagnosis import Diagnosis
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ class CandidateResult:
             figures that need a rollout do not exist. None where there is no control.
         planned_count: Number of runs that the study was planned with. Until they are there, the
             verdict is given only where no outcome of the missing runs can change it.
+        diagnosis: Why the objectives are missed, where that was examined.
     """
 
     case: Case
@@ -113,6 +115,7 @@ class CandidateResult:
     runs: tuple[RunResult, ...]
     control_metrics: dict[str, Interval] | None = None
     planned_count: int = 0
+    diagnosis: Diagnosis | None = None
 
     @property
     def is_open(self) -> bool:
@@ -314,6 +317,7 @@ class Comparison:
             "waits": {name: value.model_dump() for name, value in result.waits.items()},
             "critical_path": list(result.critical_path),
             "verdict": result.verdict.model_dump(mode="json"),
+            "why": result.diagnosis and result.diagnosis.to_json(),
         }
 
     def to_json(self) -> dict[str, Any]:

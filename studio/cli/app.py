@@ -26,6 +26,7 @@ from studio.cli import (
     validate,
     window,
 )
+from studio.cli.answers import why
 from studio.cli.needs import needs
 
 _SCENARIO_ENDINGS = (".yaml", ".yml")
@@ -80,6 +81,7 @@ app = typer.Typer(
 app.command()(needs("simulation")(simulate.simulate))
 app.command()(needs("simulation")(compare.compare))
 app.command()(needs("simulation")(plan.plan))
+app.command()(needs("simulation")(why.why))
 app.command()(needs("simulation")(sensitivity.sensitivity))
 app.command()(validate.validate)
 app.command()(execute.execute)

@@ -23,7 +23,7 @@ def simulate(
     from simulation.study.case import cases_of
     from simulation.study.notes import notes_json
     from studio.cli import tables
-    from studio.cli.compare import print_notes
+    from studio.cli.answers.compare_answer import print_notes
     from studio.reports.files import write_frame
     from studio.views.answers.runs_text import occurrence_text, planned_text
     from studio.views.figures_text import verdict_sentence, waits_sentence

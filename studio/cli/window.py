@@ -84,8 +84,9 @@ def main_job() -> int:
     from simulation.study.candidates import default_windows
     from simulation.study.case import cases_of
     from simulation.study.statistics.number_of_runs import planned_runs
-    from studio.cli.compare import print_answer, run_with_table
-    from studio.cli.plan import write_search_result
+    from studio.cli.answers.compare_answer import print_answer
+    from studio.cli.answers.plan_answer import write_search_result
+    from studio.cli.compare import run_with_table
     from studio.cli.tables import answer_console
 
     try:

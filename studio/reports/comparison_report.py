@@ -48,6 +48,7 @@ from studio.views.figures_text import (
 )
 from studio.views.headline import four_figures
 from studio.views.sentences import LOSSES_HEADING, loss_table, note_text
+from studio.views.why.diagnosis_text import comparison_why_lines
 
 DIFFERENCES = {
     "rollout_duration_s": "duration",
@@ -94,7 +95,7 @@ def comparison_report(
         ),
         next_best=next_best_text(comparison, recommendation),
         left_out=left_out_lines(comparison, recommendation),
-        remarks=[*result.verdict.reasons, *notes],
+        remarks=[*result.verdict.reasons, *comparison_why_lines(comparison), *notes],
         figures=four_figures(result, scenario.objectives, _instance_count(scenario)),
         chart_over_time=svg_of_figure(charts.pop("over time")),
         other_charts=[svg_of_figure(chart) for chart in charts.values()],

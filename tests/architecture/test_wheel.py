@@ -208,6 +208,7 @@ OTHER_COMMANDS: list[tuple[str, dict[str, str], str]] = [
     ("simulate shop.yaml", {}, "simulation"),
     ("compare shop.yaml", {}, "simulation"),
     ("plan shop.yaml -o p.json", {}, "simulation"),
+    ("why shop.yaml", {}, "simulation"),
     ("sensitivity shop.yaml", {}, "simulation"),
     ("validate shop.yaml", {}, "simulation"),
     ("validate plan.json --again", {}, "simulation"),

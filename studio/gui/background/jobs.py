@@ -19,6 +19,7 @@ from executor.base.errors import RollcastError
 from simulation.engines.compiled.code_cache import is_ready
 from simulation.estimates.overload import find_endless_overload, overload_text
 from studio.gui.background.comparison_job import comparing
+from studio.gui.background.explaining_job import explaining, needs_explaining
 from studio.gui.background.job import Job, JobContext, JobState, Work, _Thread
 from studio.gui.document.document import Document, DocumentState
 
@@ -72,6 +73,7 @@ class Jobs(QObject):
         self._last_state = document.state
         self._jobs: list[Job] = []
         self._threads: set[_Thread] = set()
+        self._explaining: Job | None = None
         self._has_full_results = False
         self._compiling = QProcess(self)
         self._soon = QTimer(self)
@@ -255,10 +257,11 @@ class Jobs(QObject):
             self._document.answer(self._document.state, None)
 
     def cancel(self) -> None:
-        """Cancel the comparison at once; published results are kept."""
+        """Cancel the comparison at once, and its explanation; published results are kept."""
         self._soon.stop()
-        if self._study is not None:
-            self._study.cancel()
+        for job in (self._study, self._explaining):
+            if job is not None:
+                job.cancel()
 
     def close(self) -> None:
         """Cancel everything and wait until no thread and no process is left; called before the window closes."""
@@ -312,6 +315,26 @@ class Jobs(QObject):
     def _on_job_ended(self, job: Job) -> None:
         if job.state is JobState.FAILED:
             self.failed.emit(job.failure_text)
+        if job is self._explaining:
+            self._explaining = None
         if job is self._study:
             self._study = None
             self.ended.emit()
+            if job.state is JobState.DONE:
+                self._explain_failures()
+
+    def _explain_failures(self) -> None:
+        """Begin to find out why candidates of the complete comparison fail; plans can be made meanwhile."""
+        document, comparison = self._document, self._document.comparison
+        state = self._study_state
+        if state is None or comparison is None or not document.has_results_of(state):
+            return
+        if not (is_ready() and needs_explaining(comparison)):
+            return
+
+        def add_results(explained: object) -> None:
+            if self._document.comparison is comparison:
+                document.add_results(cast("Comparison", explained), state)
+
+        title = f"Explain {document.scenario.name}"
+        self._explaining = self.run(title, explaining(comparison), add_results)

@@ -35,6 +35,7 @@ from studio.views.sentences import (
     source_text,
 )
 from studio.views.theme import GAP_PX, Theme
+from studio.views.why.diagnosis_text import why_text
 
 if TYPE_CHECKING:
     from simulation.estimates.estimate import Estimate, Range
@@ -127,6 +128,8 @@ class Headline(QWidget):
             note = "fastest that meets the objectives"
         elif verdict.answer == "undecided":
             note = "these runs neither show nor refute that it meets"
+        elif result.diagnosis is not None:
+            note = why_text(result.scenario, result.diagnosis)
         elif verdict.reasons:
             note = verdict.reasons[0]
         meets = verdict.answer == "meets" and not self._jobs.is_running

@@ -36,6 +36,7 @@ KEYS = {
     "waits",
     "critical_path",
     "verdict",
+    "why",
 }
 BOTH = [
     "latency_mean_s",
@@ -226,6 +227,7 @@ def test_compare_prints_candidates_and_what_sets_them_apart(rollcast: CommandLin
             "waits",
             "critical_path",
             "verdict",
+            "why",
         }
     ) | {
         *("candidates", "baseline", "differences", "front", "chosen", "notes"),

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from studio.cli.compare import print_answer, table_so_far
+from studio.cli.answers.compare_answer import print_answer, table_so_far
 from studio.views.candidate.control import CONTROL_NAME
 from tests.helpers.comparisons import Stated, as_controls, stated_comparison
 

@@ -24,7 +24,7 @@ from simulation.study.cells import Cell
 from simulation.study.compare import candidate_result
 from simulation.study.execution import Execution
 from simulation.study.statistics.proportions import FIRST_LOOK
-from studio.cli.plan import write_search_result
+from studio.cli.answers.plan_answer import write_search_result
 from tests.helpers.scenarios import scenario
 
 SCENARIO = scenario(

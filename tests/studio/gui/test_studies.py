@@ -207,3 +207,24 @@ def test_the_fast_engine_is_compiled_beside_the_study(
         lambda: compiling.state() == QProcess.ProcessState.NotRunning, timeout=RUN_MS
     )
     assert compiling.exitCode() == 0  # another process had compiled the engine
+
+
+def test_after_a_comparison_the_headline_says_why_a_candidate_fails(desk: Desk) -> None:
+    failing = SHOP.replace("duration: 30s", "lowest_in_pool: 5").replace("40%", "60%")
+    desk.document.open(ScenarioFile.parse(failing))
+    desk.keys(Qt.Key.Key_F5)
+
+    def is_explained() -> bool:
+        run = desk.document.current_run
+        return run is not None and run.result.diagnosis is not None
+
+    wait_for_results(desk)
+    desk.qtbot.waitUntil(lambda: not desk.window.jobs.is_running, timeout=RUN_MS)
+    comparison = desk.document.comparison
+    assert comparison is not None
+    windows = [result.candidate.window for result in comparison.candidates]
+    desk.document.select(windows.index(2))
+    desk.qtbot.waitUntil(is_explained, timeout=RUN_MS)
+    note = desk.window.headline.banner.note
+    assert "a window of 2 of 6 instances takes too much out of the pool" in note
+    assert "`rollout.window: 1` would avoid this" in note

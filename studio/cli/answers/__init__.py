@@ -1,0 +1,1 @@
+"""Answers of commands in the terminal, and the command `why`."""

@@ -1,1 +1,0 @@
-"""Parts of answers that several commands print."""

@@ -1,0 +1,1 @@
+"""Why a candidate misses its objectives, in words."""
