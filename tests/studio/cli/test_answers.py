@@ -26,6 +26,7 @@ KEYS = {
     "candidate",
     "requests",
     "metrics",
+    "control_metrics",
     "losses",
     "retries",
     "ended",
@@ -78,9 +79,14 @@ def test_simulate_prints_one_object_of_the_stated_shape(rollcast: CommandLine) -
     answer = rollcast("simulate", "shop.yaml", "--json", *ONE)
     assert (answer.code, answer.err) == (0, "")
     data = answer.json
-    assert data.keys() == KEYS | {"notes"}
+    assert data.keys() == KEYS | {"control", "notes"}
     assert data["notes"] == []
     assert data["schema"] == "rollcast.result/2"
+    (control,) = data["control"]
+    assert control.keys() == {"candidate", "requests", "metrics", "losses", "retries"}
+    assert control["candidate"] == {"policy": "round_robin", "start": "00:00:00"}
+    assert control["requests"]["arrived"] == data["requests"]["arrived"]
+    assert control["metrics"].keys() == data["control_metrics"].keys() == METRICS
     assert (data["scenario"], data["seed"], data["replications"]) == ("shop", 1, 4)
     assert data["engine"] == "compiled"
     assert len(data["scenario_digest"]) == 64
@@ -172,6 +178,7 @@ def test_a_steady_state_has_no_figures_of_a_rollout(rollcast: CommandLine) -> No
     data = rollcast("simulate", "steady.yaml", "--json", *ONE).json
     assert data["metrics"]["rollout_duration_s"] == dict.fromkeys(sorted(FIGURES))
     assert data["metrics"]["latency_p99_s"]["mean"] > 0.05
+    assert (data["control"], data["control_metrics"]) == ([], None)
 
 
 def test_compare_prints_candidates_and_what_sets_them_apart(rollcast: CommandLine) -> None:
@@ -183,6 +190,7 @@ def test_compare_prints_candidates_and_what_sets_them_apart(rollcast: CommandLin
             "candidate",
             "requests",
             "metrics",
+            "control_metrics",
             "losses",
             "retries",
             "ended",
@@ -190,7 +198,7 @@ def test_compare_prints_candidates_and_what_sets_them_apart(rollcast: CommandLin
             "critical_path",
             "verdict",
         }
-    ) | {*("candidates", "baseline", "differences", "front", "chosen", "notes")}
+    ) | {*("candidates", "control", "baseline", "differences", "front", "chosen", "notes")}
     assert [one["candidate"]["window"] for one in data["candidates"]] == [1, 2, 3]
     assert all(one.keys() == KEYS for one in data["candidates"])
     arrived = {one["requests"]["arrived"] for one in data["candidates"]}
