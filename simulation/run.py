@@ -35,7 +35,7 @@ from simulation.requests.stationary import long_lived, open_connections
 from simulation.requests.uncertainty import draw_uncertain
 from simulation.results.pool_log import PoolChange, PoolLog, merge
 from simulation.results.recorder import RunRecord, metrics_without_rollout, run_result
-from simulation.results.request_ends import StretchEdge, RequestEnds, judged_classes
+from simulation.results.request_ends import RequestEnds, StretchEdge, judged_classes
 from simulation.results.run_result import Ending, EngineName, RunResult
 from simulation.results.states import StateInterval
 from simulation.results.stretches import Stretches

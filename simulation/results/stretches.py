@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulation.results.judged import Figures, Stretch
-from simulation.results.request_ends import ALL, StretchEdge, RequestEnds, add_latencies
+from simulation.results.request_ends import ALL, RequestEnds, StretchEdge, add_latencies
 from simulation.results.run_result import OK
 from simulation.results.tally import BUCKET, BUCKETS, quantiles_s
 from simulation.scenario.units import Integers

@@ -27,8 +27,8 @@ from simulation.requests.plane import RequestPlane, SimulatedClock, past_event
 from simulation.results.request_ends import (
     ALL,
     LATE,
-    StretchEdge,
     EndedRequests,
+    StretchEdge,
     classes_counted_apart,
 )
 from simulation.results.run_result import IN_FLIGHT, EngineName, RequestTable
