@@ -35,7 +35,7 @@ from simulation.requests.stationary import long_lived, open_connections
 from simulation.requests.uncertainty import draw_uncertain
 from simulation.results.pool_log import PoolChange, PoolLog, merge
 from simulation.results.recorder import RunRecord, metrics_without_rollout, run_result
-from simulation.results.request_ends import Edge, RequestEnds, judged_classes
+from simulation.results.request_ends import RequestEnds, StretchEdge, judged_classes
 from simulation.results.run_result import Ending, EngineName, RunResult
 from simulation.results.states import StateInterval
 from simulation.results.stretches import Stretches
@@ -119,7 +119,7 @@ class Run:
         self._exposed_count: int | None = None
         self._over_s: float | None = None
         self._alone_end_s = self._last_edge_s = math.inf
-        self._edges: dict[float, Edge] = {}
+        self._edges: dict[float, StretchEdge] = {}
         if frame.over_s is not None:
             self._env.process(self._mark_stretches(frame.over_s))
         data_ends_s = self._rates.data_ends_s()

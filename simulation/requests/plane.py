@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import simpy
 from numpy.typing import NDArray
 
-from simulation.results.request_ends import Edge
+from simulation.results.request_ends import StretchEdge
 from simulation.results.run_result import EngineName, RequestTable
 from simulation.results.tally import Tally
 from simulation.scenario.units import Floats
@@ -202,7 +202,7 @@ class Engine(Protocol):
         ``queue_max`` covers the time since `pop_highest_waiting` was last called.
         """
 
-    def mark_edge(self) -> Edge:
+    def mark_edge(self) -> StretchEdge:
         """Make the present time an edge; return the requests that have ended, and log later ends."""
 
     def late(self) -> NDArray[Any]:

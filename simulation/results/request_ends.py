@@ -85,7 +85,7 @@ class EndedRequests:
 
 
 @dataclass(frozen=True)
-class Edge:
+class StretchEdge:
     """The requests of a run at an edge.
 
     Attributes:
@@ -111,7 +111,7 @@ class RequestEnds:
 
     classes: Mapping[str, int | None]
     has_latency: NDArray[np.bool_]
-    edges: Mapping[float, Edge]
+    edges: Mapping[float, StretchEdge]
     late: NDArray[Any]
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulation.results.judged import Figures, Stretch
-from simulation.results.request_ends import ALL, Edge, RequestEnds, add_latencies
+from simulation.results.request_ends import ALL, RequestEnds, StretchEdge, add_latencies
 from simulation.results.run_result import OK
 from simulation.results.tally import BUCKET, BUCKETS, quantiles_s
 from simulation.scenario.units import Integers
@@ -128,7 +128,7 @@ class _Counts:
         self._requests = self._failed = self._slow = 0
         self._latency = np.zeros(BUCKETS, BUCKET)
 
-    def add_edge(self, edge: Edge, kind: int | None, times: int) -> None:
+    def add_edge(self, edge: StretchEdge, kind: int | None, times: int) -> None:
         """Add the requests that had ended at an edge, or take them out with ``times`` −1."""
         ended = edge.ended[kind]
         self._requests += times * ended.ended_count

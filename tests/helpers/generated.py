@@ -275,11 +275,20 @@ def traffics(draw: st.DrawFn, services: list[str]) -> dict[str, Any]:
     }
 
 
-def _class_limits(named: tuple[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return limits for one class; connections have no latency to limit."""
-    name, kind = named
-    latency = {"latency_p99": "1s"} if kind.get("holds_slot", True) else {}
-    return {name: {"error_fraction": "5%", "failed_requests": 3, **latency}}
+@st.composite
+def class_limits(draw: st.DrawFn, kinds: dict[str, Any]) -> dict[str, Any]:
+    """Draw limits for one class or none; connections have no latency to limit."""
+    name = pick(draw, None, *kinds)
+    if name is None:
+        return {}
+    latency = {"latency_p99": "1s"} if kinds[name].get("holds_slot", True) else {}
+    return {
+        name: {
+            "error_fraction": pick(draw, 0, "5%"),
+            "failed_requests": pick(draw, 0, 3),
+            **latency,
+        }
+    }
 
 
 def _count(service: dict[str, Any]) -> int:
@@ -349,7 +358,7 @@ def scenarios(draw: st.DrawFn, *, steady: bool = False, known: bool = False) -> 
             "cut_connections": pick(draw, "none", 0, 3, "5%"),
             "failed_requests": pick(draw, 0, 20),
             "over": pick(draw, "rollout", "rollout", "7s", "1m"),
-            "classes": pick(draw, {}, *map(_class_limits, traffic["classes"].items())),
+            "classes": draw(class_limits(traffic["classes"])),
             **pick(
                 draw, {"judge": "absolute"}, {"judge": "rollout", "margin": pick(draw, 0, "10%")}
             ),

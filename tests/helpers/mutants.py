@@ -94,6 +94,10 @@ MISTAKES: dict[str, tuple[tuple[str, str, str], ...]] = {
             "return_delay_s=0.0,",
         ),
     ),
+    "a request in flight at an edge forgotten": (
+        ("tally", "    if 0 <= attempt.request_time < h.edge:\n", "    if h.now < 0:\n"),
+        ("outcomes", "    if 0 <= request_time < h.edge:\n", "    if h.now < 0:\n"),
+    ),
     "stationary ages zero": (
         ("loop", "call.want = max(0.0, life - (h.now - opened))", "call.want = life"),
     ),
@@ -251,7 +255,8 @@ def main(name: str) -> None:
     from tests.helpers.scenarios import scenario
 
     for number, (case, parts) in enumerate(_cases(name)):
-        one = scenario(clock={"horizon": "15s", "warm_up": "2s"}, **parts)
+        clock, objectives = {"horizon": "15s", "warm_up": "2s"}, {"over": "4s"}
+        one = scenario(clock=clock, objectives=objectives, **parts)
         print(f"{case} {number}: {difference(one)}")
 
 

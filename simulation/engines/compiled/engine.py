@@ -27,8 +27,8 @@ from simulation.requests.plane import RequestPlane, SimulatedClock, past_event
 from simulation.results.request_ends import (
     ALL,
     LATE,
-    Edge,
     EndedRequests,
+    StretchEdge,
     classes_counted_apart,
 )
 from simulation.results.run_result import IN_FLIGHT, EngineName, RequestTable
@@ -335,7 +335,7 @@ class CompiledEngine:
             by_bin = memory["bin_latencies"]["v"].reshape(-1, BUCKETS)[:count]
         return Tally(totals, latency, memory["waits"].copy(), bins, by_bin)
 
-    def mark_edge(self) -> Edge:
+    def mark_edge(self) -> StretchEdge:
         """Make the present time an edge; return the requests that have ended, and log later ends."""
         tally = self.tally(with_bins=False)
         whole_count = sum(tally[f"outcome_{code}"] for code in range(IN_FLIGHT))
@@ -354,7 +354,7 @@ class CompiledEngine:
             slow_count = failed_count if self._memory["classes"][kind]["holds_slot"] else 0
             ended[kind] = EndedRequests.of(ended_count, failed_count, slow_count, histograms[place])
         self._header["edge"] = self._env.now
-        return Edge(ended, int(self._header["late_count"]))
+        return StretchEdge(ended, int(self._header["late_count"]))
 
     def late(self) -> NDArray[Any]:
         """Return a `LATE` for each request that was in flight at an edge."""

@@ -24,7 +24,7 @@ from simulation.requests.call_states import CONNECTING, OPEN, PAUSED, QUEUED, WA
 from simulation.requests.draws import Draws
 from simulation.requests.hosts import hosts_of
 from simulation.requests.plane import RequestPlane, SimulatedClock, past_event
-from simulation.results.request_ends import Edge, count_ended, judged_classes
+from simulation.results.request_ends import StretchEdge, count_ended, judged_classes
 from simulation.results.run_result import IN_FLIGHT, OK, TIMED_OUT, EngineName, RequestTable
 from simulation.results.tally import Tally, count_requests
 from simulation.scenario.model import Scenario
@@ -242,7 +242,7 @@ class ReferenceEngine:
             reconnects=self._clients.reconnect_count,
         )
 
-    def mark_edge(self) -> Edge:
+    def mark_edge(self) -> StretchEdge:
         """Make the present time an edge; return the requests that have ended, and log later ends."""
         kinds = [*dict.fromkeys(judged_classes(self._scenario).values())]
         ended = count_ended(self.table(), self._has_latency(), kinds)
@@ -252,7 +252,7 @@ class ReferenceEngine:
             for request in self._clients.requests
             if 0 <= request.arrival_s < self._env.now and request.is_in_flight()
         ]
-        return Edge(ended, len(self._clients.late))
+        return StretchEdge(ended, len(self._clients.late))
 
     def _has_latency(self) -> NDArray[np.bool_]:
         return np.array([kind.holds_slot for kind in self._classes])

@@ -27,7 +27,7 @@ ENGINES = (EngineName.REFERENCE, EngineName.COMPILED)
 
 
 @dataclass(frozen=True)
-class Arm:
+class FollowedRun:
     """A run with all its requests, as far as the judged ones were followed."""
 
     table: RequestTable
@@ -39,8 +39,8 @@ class Both:
     """A run with its rollout, the same without it, and the stretches of the first."""
 
     stretches: Stretches
-    rollout: Arm
-    control: Arm
+    rollout: FollowedRun
+    control: FollowedRun
 
 
 def both_arms(one: Scenario, engine: EngineName, frame: SimulatedInterval | None = None) -> Both:
@@ -50,12 +50,12 @@ def both_arms(one: Scenario, engine: EngineName, frame: SimulatedInterval | None
     run.finish(end_s)
     stretches = run.stretches()
     ends = run.request_ends(stretches.until_s)
-    rollout = Arm(run._engine.table(), ends)
+    rollout = FollowedRun(run._engine.table(), ends)
     fleet = Run(without_rollout(one), frame, 0, engine, keep_requests=True)
     fleet.observe_fleet(stretches.edges_s, set(), end_s)
     fleet.finish(end_s)
     ends = fleet.request_ends(stretches.until_s)
-    return Both(stretches, rollout, Arm(fleet._engine.table(), ends))
+    return Both(stretches, rollout, FollowedRun(fleet._engine.table(), ends))
 
 
 def numbers_in_flight(
@@ -204,9 +204,11 @@ def test_requests_that_end_after_their_stretch_are_judged_by_their_end() -> None
     )
     both = both_arms(one, EngineName.REFERENCE)
     judged = judge_stretches(both.stretches, both.rollout.ends, both.control.ends)
-    assert judged[0].control == {"": Figures(2, 0, 3.0)}
-    assert judged[1].control == {"": Figures(1, 0, 3.0)}
-    assert judged[2].control == {"": Figures(0, 0, None)}
+    assert [stretch.control for stretch in judged[:3]] == [
+        {"": Figures(2, 0, 3.0)},
+        {"": Figures(1, 0, 3.0)},
+        {"": Figures(0, 0, None)},
+    ]
     assert_recounted(one, both)
 
 

@@ -30,6 +30,7 @@ KEYS = {
     "candidate",
     "requests",
     "metrics",
+    "control_metrics",
     "losses",
     "retries",
     "ended",
@@ -105,9 +106,14 @@ def test_simulate_prints_one_object_of_the_stated_shape(rollcast: CommandLine) -
     answer = rollcast("simulate", "shop.yaml", "--json", *ONE)
     assert (answer.code, answer.err) == (0, "")
     data = answer.json
-    assert data.keys() == KEYS | {"notes"}
+    assert data.keys() == KEYS | {"control", "notes"}
     assert data["notes"] == []
     assert data["schema"] == "rollcast.result/2"
+    (control,) = data["control"]
+    assert control.keys() == {"candidate", "requests", "metrics", "losses", "retries"}
+    assert control["candidate"] == {"policy": "round_robin", "start": "00:00:00"}
+    assert control["requests"]["arrived"] == data["requests"]["arrived"]
+    assert control["metrics"].keys() == data["control_metrics"].keys() == METRICS
     assert (data["scenario"], data["seed"], data["replications"]) == ("shop", 1, 4)
     assert data["engine"] == "compiled"
     assert len(data["scenario_digest"]) == 64
@@ -210,6 +216,7 @@ def test_a_steady_state_has_no_figures_of_a_rollout(rollcast: CommandLine) -> No
     data = rollcast("simulate", "steady.yaml", "--json", *ONE).json
     assert data["metrics"]["rollout_duration_s"] == dict.fromkeys(sorted(FIGURES))
     assert data["metrics"]["latency_p99_s"]["mean"] > 0.05
+    assert (data["control"], data["control_metrics"]) == ([], None)
 
 
 def test_compare_prints_candidates_and_what_sets_them_apart(rollcast: CommandLine) -> None:
@@ -221,6 +228,7 @@ def test_compare_prints_candidates_and_what_sets_them_apart(rollcast: CommandLin
             "candidate",
             "requests",
             "metrics",
+            "control_metrics",
             "losses",
             "retries",
             "ended",
@@ -230,7 +238,7 @@ def test_compare_prints_candidates_and_what_sets_them_apart(rollcast: CommandLin
             "why",
         }
     ) | {
-        *("candidates", "baseline", "differences", "front", "chosen", "notes"),
+        *("candidates", "control", "baseline", "differences", "front", "chosen", "notes"),
         *("recommendation", "next_best", "left_out"),
         *("confirmed", "confirmations"),
     }

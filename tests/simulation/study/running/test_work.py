@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -51,13 +52,20 @@ def test_no_more_than_so_many_runs_are_open_at_once(
 ) -> None:
     set_most_open(3)
     open_count = most = 0
-    settle, close = Run.settle, Run.close
+    settle, observe, close = Run.settle, Run.observe_fleet, Run.close
 
-    def count_settle(run: Run) -> float:
+    def count_open() -> None:
         nonlocal open_count, most
         open_count += 1
         most = max(most, open_count)
+
+    def count_settle(run: Run) -> float:
+        count_open()
         return settle(run)
+
+    def count_observe(run: Run, *arguments: Any) -> Any:
+        count_open()
+        return observe(run, *arguments)
 
     def count_close(run: Run) -> None:
         nonlocal open_count
@@ -65,6 +73,7 @@ def test_no_more_than_so_many_runs_are_open_at_once(
         close(run)
 
     monkeypatch.setattr(Run, "settle", count_settle)
+    monkeypatch.setattr(Run, "observe_fleet", count_observe)
     monkeypatch.setattr(Run, "close", count_close)
     work = work_of(3, 3)
     work.run(Part(0, tuple(range(len(work.cases)))))
