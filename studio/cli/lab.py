@@ -96,8 +96,9 @@ def run(
     except ValueError as error:
         first = str(error).splitlines()[0]
         raise BadInput(f"{plan}: scenario: is not one of this version: {first}") from None
-    with until_told_to_stop():
-        trial = run_trial(content, scenario, say=_quietly if quiet or json else _say)
+    with until_told_to_stop() as told:
+        say = _quietly if quiet or json else _say
+        trial = run_trial(content, scenario, say=say, stopped=told.is_set)
     if html is not None:
         from executor.base.files import atomic_write_text
         from studio.reports.rollout_report import forecast_of, timeline_report

@@ -11,9 +11,15 @@ from executor.base.signals import StopRequests
 
 @contextmanager
 def until_told_to_stop() -> Iterator[threading.Event]:
-    """Let SIGINT, SIGTERM and SIGHUP raise `KeyboardInterrupt` in the block.
+    """Let SIGINT, SIGTERM and SIGHUP set an event and raise `KeyboardInterrupt` in the block.
 
-    Nothing sets the event: a caller can wait on it until a signal comes.
+    Python drops an exception that a signal raises in a finalizer, so whoever waits looks at the event, too.
     """
-    with StopRequests():
-        yield threading.Event()
+    was_told = threading.Event()
+
+    def stop() -> None:
+        was_told.set()
+        raise KeyboardInterrupt
+
+    with StopRequests(stop):
+        yield was_told

@@ -38,7 +38,7 @@ class Watch:
     def __init__(self, observe: Callable[[], BalancerState]) -> None:
         self._observe = observe
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="lab watch")
+        self._thread = threading.Thread(target=self._run, name="lab watch", daemon=True)
         self.samples: list[Sample] = []
         self.cpu_fraction = 0.0
 
