@@ -1,4 +1,4 @@
-"""Figures of stretches of time, with and without a rollout; the objectives on requests are judged by them."""
+"""The figures by which the objectives on requests are judged: of stretches of time, with and without a rollout."""
 
 from __future__ import annotations
 

@@ -63,6 +63,10 @@ class ControlResult:
         """The start and the policy of the control; the other values are those of one of its candidates."""
         return self.control.case.candidate
 
+    def losses(self) -> Losses:
+        """Return the requests that were lost, added up over all runs."""
+        return sum_losses(run.losses for run in self.runs)
+
     def band(self, series: str) -> Band:
         """Return one of `simulation.results.run_result.SERIES` over time, as far as half of the runs reach."""
         return _band(self.runs, series)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from executor.plan.model import Verdict
+from executor.plan.model import ObjectiveVerdict, Verdict
 from simulation.results.run_result import METRICS
 from simulation.scenario.file import ScenarioFile
 from simulation.study.case import cases_of
@@ -195,13 +194,17 @@ def test_the_report_has_the_control() -> None:
 
 def missed(result: CandidateResult) -> CandidateResult:
     """The candidate as it is judged where the fleet misses its p99 without a rollout, too."""
-
-    class LaterVerdict(Verdict):
-        answer: Any
-        objectives: tuple[Any, ...] = ()
-
-    p99 = SimpleNamespace(name="latency_p99", answer="misses_anyway", class_name="")
-    verdict = LaterVerdict(
+    p99 = ObjectiveVerdict(
+        name="latency_p99",
+        answer="misses_anyway",
+        limit=2.0,
+        rollout=4.6,
+        control=4.6,
+        runs_breaking=0,
+        control_runs_beyond=4,
+        cause="fleet",
+    )
+    verdict = Verdict(
         answer="misses_anyway",
         runs_meeting=4,
         runs=4,
@@ -216,7 +219,7 @@ def test_what_is_missed_anyway_is_neither_met_nor_failed() -> None:
     result = missed(plain().candidates[1])
     assert verdict_text(result) == "◇ misses anyway"
     assert sentence_of("Window 2", result.verdict) == (
-        "Window 2 misses an objective anyway: so does the fleet without a rollout"
+        "Window 2 breaks nothing in 4 of 4 runs, but misses anyway, even without a rollout: latency_p99"
     )
     objectives = plain().scenario.objectives
     p99 = facts(result, objectives).p99
