@@ -91,7 +91,6 @@ def draw_trade_off(
         return []
     _set_scale(axes, axes_scale, risk)
     _shade(axes, comparison, risk, theme)
-    _draw_control(axes, comparison, risk, theme)
     places = {point.index: point for point in known}
     front = [places[index] for index in holding_front(comparison, risk) if index in places]
     axes.plot(
@@ -102,6 +101,7 @@ def draw_trade_off(
         linestyle=(0, (3, 3)),
         zorder=2,
     )
+    _draw_control(axes, comparison, risk, theme)
     for point in known:
         name = style.shorten_name(labels[point.index] or "", LONGEST_NAME)
         if point.index == comparison.chosen and len(comparison.candidates) > 1:

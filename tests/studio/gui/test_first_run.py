@@ -60,7 +60,7 @@ def test_the_example_is_there_simulated(qtbot: QtBot, start: Start) -> None:
     assert run is not None
     assert run.result.candidate.window == 4
     assert run.result.verdict.answer == "meets"
-    assert len(run.result.runs) == 60
+    assert len(run.result.runs) == 181
     assert not start.document.is_stale
     assert not start.jobs.is_running
 

@@ -18,7 +18,7 @@ from studio.views.timing import CellFigures
 from tests.helpers.command_line import SHOP
 from tests.studio.gui.pages import AnyPage, Seat
 from tests.studio.gui.test_timing import DAY, a_seat, estimated
-from tests.studio.views.candidate.test_control import P99_S, with_control
+from tests.studio.views.candidate.test_control import P99_S, plain, with_control
 
 
 def show(seat: Seat[AnyPage], comparison: Comparison) -> None:
@@ -28,7 +28,7 @@ def show(seat: Seat[AnyPage], comparison: Comparison) -> None:
 def test_compare_has_a_column_for_the_control_while_there_is_one(qtbot: QtBot) -> None:
     seat = Seat(qtbot, ComparePage, SHOP, windows=(1, 2, 3))
     page = seat.page
-    seat.run()
+    show(seat, plain())
     assert not page.control_header.isVisible()
     assert page.table.columnCount() == 3
     show(seat, with_control())
@@ -41,7 +41,7 @@ def test_compare_has_a_column_for_the_control_while_there_is_one(qtbot: QtBot) -
     assert "p99 125 ms" in last
     assert len(page.headers) == 3  # nothing can be selected or measured by it
     assert len(page.figures()["side by side"].axes) == 8
-    seat.run()
+    show(seat, plain())
     assert page.table.columnCount() == 3
 
 
@@ -55,7 +55,7 @@ def test_the_replay_draws_the_control_and_names_its_candidate(qtbot: QtBot) -> N
     run = seat.document.current_run
     assert run is not None
     assert run.control is with_control().controls[0]
-    seat.run()
+    show(seat, plain())
     assert seat.document.current_run.control is None  # type: ignore[union-attr]
 
 
@@ -64,7 +64,7 @@ def test_the_cards_show_the_control_and_the_difference_to_it(qtbot: QtBot) -> No
     headline = Headline(seat.document, seat.jobs, LIGHT)
     qtbot.addWidget(headline)
     headline.show()
-    seat.run()
+    show(seat, plain())
     p99 = headline.cards["p99"]
     assert p99.control == ""
     assert not p99.findChildren(QLabel)[-1].isVisible()
