@@ -118,5 +118,5 @@ def test_each_form_of_a_rate_is_accepted(form: str, tmp_path: Path) -> None:
 
 def test_the_page_shows_all_forms() -> None:
     assert len(FORMS["durations"]) == 9
-    assert len(FORMS["rates"]) == 6
+    assert len(FORMS["rates"]) == 7
     assert len(FORMS["arrivals"]) == 4

@@ -474,7 +474,9 @@ def test_the_rules_of_a_verdict(case: Case) -> None:
     assert rest == list(case.rows)
     undecided = (*ENDS_WELL[:1], "undecided", *ENDS_WELL[2:])
     assert ends_well == (undecided if len(case.runs) < 59 else ENDS_WELL)
-    assert list(made.reasons) == list(case.reasons)
+    # What is proposed after an undecided answer is held by the tests of the statistics.
+    reasons = [reason.partition("; a new study")[0] for reason in made.reasons]
+    assert reasons == list(case.reasons)
     confidence = one.objectives.confidence
     assert made.lower_bound == clopper_pearson(case.meeting, len(case.runs), confidence)[0]
 

@@ -149,7 +149,7 @@ def test_what_only_the_confirmation_misses_anyway_is_not_confirmed_either() -> N
 
 def test_a_candidate_is_no_plan_until_what_it_misses_is_accepted() -> None:
     [case] = cases_of(SCENARIO, [2])
-    cells = [Cell(case, number) for number in range(SCENARIO.replications or 0)]
+    cells = [Cell(case, number) for number in range(60)]
     runs = tuple(
         run for _, run in Fleet()(cells, SimulatedInterval(0.0, 60.0, False, 1.0), Execution())
     )
