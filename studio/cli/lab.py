@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from executor.base.errors import BadInput
+from executor.base.signals import StopRequests
 from studio.cli import options as o
 from studio.cli.needs import needs
 
@@ -22,6 +24,9 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+
+_LOOKS_S = 0.2
+"""Time between two looks whether a signal came, in seconds."""
 
 _ENDED_CODES = {"done": 0, "halted": 4, "rolled_back": 5}
 
@@ -55,19 +60,19 @@ def up(
 ) -> int:
     """Put a fleet up, print its inventory's path, and end it all on Ctrl-C."""
     from studio.lab.fleet import fleet
-    from studio.lab.stop import until_told_to_stop
 
     loaded = _load(scenario, sets)
     if instances is not None:
         name = loaded.service_name
         loaded = _load(scenario, [*(sets or ()), f"services.{name}.instances={instances}"])
-    with until_told_to_stop() as told, fleet(loaded) as running:
+    with StopRequests() as requests, fleet(loaded) as running:
         print(running.inventory, flush=True)
         _say(
             f"{loaded.service.instance_count} instances of {loaded.service_name} behind "
             f"http://127.0.0.1:{running.port}; Ctrl-C ends them"
         )
-        told.wait()
+        while not requests.was_requested:
+            time.sleep(_LOOKS_S)
     return 130
 
 
@@ -84,7 +89,6 @@ def run(
     from executor.plan.rules import refuse_other_tools
     from simulation.scenario.model import Scenario
     from studio.lab.contest import predicted_json
-    from studio.lab.stop import until_told_to_stop
     from studio.lab.trial import run_trial
 
     o.must_be_writable(plan, html)
@@ -96,9 +100,13 @@ def run(
     except ValueError as error:
         first = str(error).splitlines()[0]
         raise BadInput(f"{plan}: scenario: is not one of this version: {first}") from None
-    with until_told_to_stop() as told:
-        say = _quietly if quiet or json else _say
-        trial = run_trial(content, scenario, say=say, stopped=told.is_set)
+    with StopRequests() as requests:
+        trial = run_trial(
+            content,
+            scenario,
+            say=_quietly if quiet or json else _say,
+            stopped=lambda: requests.was_requested,
+        )
     if html is not None:
         from executor.base.files import atomic_write_text
         from studio.reports.rollout_report import forecast_of, timeline_report
@@ -149,7 +157,6 @@ def compare(
     from executor.base.files import atomic_write_text
     from simulation.scenario.rollout import parse_window
     from studio.lab.contest import by_window, run_contest
-    from studio.lab.stop import until_told_to_stop
 
     loaded = _load(scenario, sets)
     o.must_be_writable(scenario or Path(), html, calibration)
@@ -158,8 +165,14 @@ def compare(
     window_list = o.comma_list("--windows", windows, parse_window)
     variants = by_window(loaded, window_list)
     o.get_ready("auto", quiet or json)
-    with until_told_to_stop():
-        contest = run_contest(loaded, variants, runs=runs or 5, say=_quietly if quiet else _say)
+    with StopRequests() as requests:
+        contest = run_contest(
+            loaded,
+            variants,
+            runs=runs or 5,
+            say=_quietly if quiet else _say,
+            stopped=lambda: requests.was_requested,
+        )
     if calibration is not None:
         import json as text
 

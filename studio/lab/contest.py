@@ -286,6 +286,7 @@ def run_contest(
     cycles: int = CYCLES,
     folder: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Contest:
     """Calibrate, predict, freeze the predictions, and measure.
 
@@ -296,9 +297,11 @@ def run_contest(
         cycles: Least number of stop/start cycles of the calibration.
         folder: Folder for finished parts, so that an interrupted contest can be continued; None for none.
         say: Called with a line about the progress.
+        stopped: Returns True to give the contest up; called while a trial waits.
 
     Raises:
         Refused: The lab cannot put a variant up, or the folder holds another contest.
+        KeyboardInterrupt: `stopped` returned True.
     """
     for _, variant in variants:
         refuse_unable(variant)
@@ -319,7 +322,7 @@ def run_contest(
 
         def measure(arm: Arm = by_name[name], run: int = run, count: int = count) -> dict[str, Any]:
             say(f"measuring {count} of {len(order)}: {arm.name}, run {run + 1}")
-            return asdict(run_trial(arm.plan, arm.scenario, run).record)
+            return asdict(run_trial(arm.plan, arm.scenario, run, stopped=stopped).record)
 
         data = results.get(f"{name}, run {run + 1}", measure)
         records[name, run] = TypeAdapter(TrialRecord).validate_python(data)

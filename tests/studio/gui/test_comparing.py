@@ -144,7 +144,7 @@ def test_a_run_can_be_watched(desk: Desk) -> None:
         assert progress.isVisible()
         assert desk.window.bottom_bar.cancel_button.isVisible()
         assert desk.window.headline.banner.sentence == "≈  Window 2 should meet every objective"
-        assert desk.window.headline.banner.note.endswith("simulating…")
+        assert desk.window.headline.banner.note == "by closed forms · simulating…"
         assert desk.window.top_bar.plan_button.toolTip() == "Simulate first (F5)"
 
     desk.run(start)

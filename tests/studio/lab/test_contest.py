@@ -240,7 +240,7 @@ def test_what_was_measured_is_not_measured_again(
 ) -> None:
     measured: list[int] = []
 
-    def run_trial(plan: Plan, one: Scenario, run: int) -> Trial:
+    def run_trial(plan: Plan, one: Scenario, run: int, **_: Any) -> Trial:
         if len(measured) == 3:
             raise KeyboardInterrupt
         measured.append(run)
