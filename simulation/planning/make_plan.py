@@ -46,8 +46,9 @@ from simulation.scenario.rollout import Rollout
 from simulation.scenario.rules import broken_rules
 from simulation.scenario.simulated_interval import SimulatedInterval, frame_of
 from simulation.scenario.traffic import TimestampsRate, TraceRate
+from simulation.study.candidate_result import CandidateResult
 from simulation.study.case import cases_of
-from simulation.study.compare import CandidateResult, compare
+from simulation.study.compare import compare
 from simulation.study.execution import DEFAULT_EXECUTION, Execution
 from simulation.study.rows import run_rows
 

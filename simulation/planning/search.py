@@ -30,10 +30,11 @@ from simulation.run import traffic_around
 from simulation.scenario.freeze import find_freeze
 from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import SimulatedInterval
+from simulation.study.candidate_result import CandidateResult, candidate_result
 from simulation.study.candidates import Candidate
 from simulation.study.case import Case, frame_of_cases
 from simulation.study.cells import Cell, run_cells
-from simulation.study.compare import CandidateResult, Confirmed, candidate_result, front_of
+from simulation.study.compare import Confirmed, front_of
 from simulation.study.confirmation import MOST_CONFIRMATIONS, confirm, confirmed_scenario
 from simulation.study.execution import DEFAULT_EXECUTION, Execution
 from simulation.study.statistics.means import Difference

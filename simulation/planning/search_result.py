@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from executor.plan.model import Outcome
 from simulation.scenario.model import Scenario
+from simulation.study.candidate_result import CandidateResult
 from simulation.study.candidates import Candidate
 from simulation.study.case import Case
-from simulation.study.compare import CandidateResult, Confirmed
+from simulation.study.compare import Confirmed
 
 
 @dataclass(frozen=True)

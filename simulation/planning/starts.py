@@ -22,8 +22,8 @@ from simulation.scenario.model import Scenario
 from simulation.scenario.rates import DAY_S, clock_label, clock_time_s, start_second
 from simulation.scenario.traffic import parse_start
 from simulation.scenario.units import parse_duration_s
+from simulation.study.candidate_result import CandidateResult
 from simulation.study.candidates import Candidate
-from simulation.study.compare import CandidateResult
 
 MOST_STARTS = 10_000
 """Maximum number of starts that one word may mean."""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from executor.base.yaml_positions import NOT_GIVEN
 from simulation.scenario.inputs.days import weekday_start
-from simulation.scenario.traffic import DaysRate, Reconnects, RequestClass, TimestampsRate
+from simulation.scenario.inputs.retries import Reconnects
+from simulation.scenario.traffic import DaysRate, RequestClass, TimestampsRate
 
 if TYPE_CHECKING:
     from simulation.scenario.model import Scenario

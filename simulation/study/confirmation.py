@@ -13,8 +13,9 @@ from dataclasses import replace
 from executor.plan.model import Verdict
 from simulation.results.run_result import RunResult
 from simulation.scenario.model import Scenario
+from simulation.study.candidate_result import candidate_result
 from simulation.study.case import Case, cases_of
-from simulation.study.compare import Comparison, Confirmed, candidate_result, meeting_candidates
+from simulation.study.compare import Comparison, Confirmed, meeting_candidates
 from simulation.study.statistics.proportions import (
     clopper_pearson,
     confirmation_confidence,

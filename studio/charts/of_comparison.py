@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from simulation.scenario.model import Scenario
-from simulation.study.compare import CandidateResult, Comparison, ControlResult
+from simulation.study.candidate_result import CandidateResult, ControlResult
+from simulation.study.compare import Comparison
 from studio.charts import style
 from studio.charts.over_time import draw_capacity, draw_latency
 from studio.charts.trade_off import draw_trade_off

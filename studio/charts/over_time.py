@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from simulation.study.compare import Band, CandidateResult, ControlResult
+from simulation.study.candidate_result import Band, CandidateResult, ControlResult
 from studio.charts import style
 from studio.views.candidate.control import CONTROL_NAME
 from studio.views.figures_text import limit_text

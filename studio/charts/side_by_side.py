@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from simulation.study.compare import CandidateResult, ControlResult
+from simulation.study.candidate_result import CandidateResult, ControlResult
 from studio.charts import style
 from studio.charts.over_time import draw_capacity, draw_latency
 from studio.views.theme import LIGHT, Theme

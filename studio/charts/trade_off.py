@@ -13,7 +13,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from simulation.study.compare import CandidateResult, Comparison
+from simulation.study.candidate_result import CandidateResult
+from simulation.study.compare import Comparison
 from simulation.study.statistics.means import interval
 from studio.charts import style
 from studio.views.candidate.control import CONTROL_NAME, value_of

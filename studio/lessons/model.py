@@ -14,7 +14,7 @@ from studio.views.figures_text import count_text, duration_text, metric_text, se
 if TYPE_CHECKING:  # the list of lessons stands in the first window, which waits for no simulation
     from simulation.estimates.estimate import Estimate
     from simulation.scenario.model import Scenario
-    from simulation.study.compare import CandidateResult
+    from simulation.study.candidate_result import CandidateResult
 
 LEAST_WORDS = 8
 """Least number of words of a justification."""

@@ -10,7 +10,7 @@ from importlib.metadata import version
 
 from simulation.engine_version import engine_version
 from simulation.scenario.model import Scenario
-from simulation.study.compare import CandidateResult
+from simulation.study.candidate_result import CandidateResult
 from studio.lessons.model import Justified, Lesson, LessonProgress, LessonRecord, LessonStep, Meets
 from studio.reports.html_page import Banner, Table, render_page
 from studio.views.figures_text import (

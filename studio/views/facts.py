@@ -13,8 +13,8 @@ from simulation.study.compare import HIGHER_IS_BETTER
 
 if TYPE_CHECKING:
     from executor.plan.model import Answer, Interval
-    from simulation.scenario.model import Objectives
-    from simulation.study.compare import CandidateResult
+    from simulation.scenario.inputs.objectives import Objectives
+    from simulation.study.candidate_result import CandidateResult
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from executor.plan.model import Interval, Verdict
+    from simulation.study.candidate_result import CandidateResult
     from simulation.study.candidates import Candidate
-    from simulation.study.compare import CandidateResult, Comparison
+    from simulation.study.compare import Comparison
     from simulation.study.statistics.means import Difference
 
 Line = tuple[str, str]

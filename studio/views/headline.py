@@ -23,8 +23,8 @@ from studio.views.figures_text import (
 
 if TYPE_CHECKING:
     from executor.plan.model import Interval
-    from simulation.scenario.model import Objectives
-    from simulation.study.compare import CandidateResult
+    from simulation.scenario.inputs.objectives import Objectives
+    from simulation.study.candidate_result import CandidateResult
 
 NOT_ROLLED = "nothing is rolled"
 """The words under a rollout's figure where nothing is rolled."""

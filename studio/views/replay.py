@@ -19,7 +19,7 @@ from simulation.results.states import State, StateInterval
 from simulation.scenario.model import Scenario
 from simulation.scenario.rollout import ALL_AT_ONCE
 from simulation.scenario.units import Floats
-from simulation.study.compare import CandidateResult
+from simulation.study.candidate_result import CandidateResult
 from studio.views.candidate.endings import is_done, stop_text
 from studio.views.figures_text import clock_text, count_text, latency_text
 from studio.views.sentences import failure_text

@@ -14,7 +14,8 @@ from typing import Literal
 from executor.plan.model import Interval
 from simulation.results.losses import LossCause
 from simulation.results.run_result import RunResult
-from simulation.study.compare import HIGHER_IS_BETTER, Band, CandidateResult, ControlResult
+from simulation.study.candidate_result import Band, CandidateResult, ControlResult
+from simulation.study.compare import HIGHER_IS_BETTER
 from simulation.study.statistics.means import Difference, interval, paired_difference
 from studio.views.candidate.control import control_figure, value_of
 from studio.views.figures_text import difference_text, metric_text, range_text, signed_text

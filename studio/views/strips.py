@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulation.estimates.estimate import Estimate
-from simulation.scenario.model import Objectives
+from simulation.scenario.inputs.objectives import Objectives
 from simulation.scenario.units import Floats
-from simulation.study.compare import Band, CandidateResult, ControlResult
+from simulation.study.candidate_result import Band, CandidateResult, ControlResult
 from studio.views.candidate.control import CONTROL_NAME, control_p99_s
 from studio.views.figures_text import NOTHING, count_text, limit_text
 from studio.views.replay import Story, judged_width, smooth

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from simulation.results.run_result import Ending
-from simulation.scenario.model import Objectives
-from simulation.study.compare import HIGHER_IS_BETTER, CandidateResult, Comparison, front_of
+from simulation.scenario.inputs.objectives import Objectives
+from simulation.study.candidate_result import CandidateResult
+from simulation.study.compare import HIGHER_IS_BETTER, Comparison, front_of
 from studio.views.candidate.endings import stops_text
 from studio.views.facts import Facts, facts, is_within
 from studio.views.figures_text import (

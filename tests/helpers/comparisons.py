@@ -8,15 +8,9 @@ from typing import Any
 
 from executor.plan.model import Verdict
 from simulation.results.run_result import RunResult
+from simulation.study.candidate_result import CandidateResult, ControlResult, candidate_result
 from simulation.study.case import cases_of
-from simulation.study.compare import (
-    CandidateResult,
-    Comparison,
-    Confirmed,
-    ControlResult,
-    candidate_result,
-    compare,
-)
+from simulation.study.compare import Comparison, Confirmed, compare
 from simulation.study.control import controls_of
 from simulation.study.rows import Row
 from tests.helpers.scenarios import run_once, small_shop

@@ -40,10 +40,11 @@ from simulation.planning.search_result import SearchResult
 from simulation.planning.starts import without_start
 from simulation.results.run_result import RunResult
 from simulation.scenario.model import Scenario
+from simulation.study.candidate_result import CandidateResult
 from simulation.study.candidates import Candidate
 from simulation.study.case import Case
 from simulation.study.cells import run_cells
-from simulation.study.compare import CandidateResult, Comparison
+from simulation.study.compare import Comparison
 from simulation.study.confirmation import confirm, confirmed_scenario
 from simulation.study.execution import DEFAULT_EXECUTION, Execution
 from simulation.study.statistics.proportions import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from simulation.planning.alternatives.model import ChangeKind
-from simulation.study.compare import CandidateResult
+from simulation.study.candidate_result import CandidateResult
 from simulation.study.statistics.proportions import answer_of
 from simulation.study.verdict import Objective, broken_objectives
 

@@ -12,9 +12,9 @@ from simulation.results.run_result import RunResult
 from simulation.scenario.limit_rules import expected_requests
 from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import expected_run_s
+from simulation.study.candidate_result import CandidateResult, candidate_result
 from simulation.study.case import Case, frame_of_cases
 from simulation.study.cells import Cell
-from simulation.study.compare import CandidateResult, candidate_result
 from simulation.study.execution import Execution
 from simulation.study.statistics.proportions import fewest_runs
 

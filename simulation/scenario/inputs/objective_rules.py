@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from executor.base.yaml_positions import nearest_hint
-from simulation.scenario.model import DEFAULT_MARGIN, Scenario
+from simulation.scenario.inputs.objectives import DEFAULT_MARGIN
+from simulation.scenario.model import Scenario
 from simulation.scenario.traffic_rules import Broken
 from simulation.scenario.units import format_duration
 

@@ -10,7 +10,8 @@ from executor.plan.model import Step, objective_key
 from simulation.estimates.overload import EndlessOverload
 from simulation.results.failures import Cause
 from simulation.results.run_result import Ending
-from simulation.scenario.model import ClassObjectives, Objectives, Scenario
+from simulation.scenario.inputs.objectives import ClassObjectives, Objectives
+from simulation.scenario.model import Scenario
 
 
 class Objective(StrEnum):

@@ -18,7 +18,8 @@ from scipy import special
 
 from executor.plan.model import Answer, MissCause, ObjectiveVerdict
 from simulation.estimates.overload import OverloadedFleet
-from simulation.scenario.model import Objectives, Scenario
+from simulation.scenario.inputs.objectives import Objectives
+from simulation.scenario.model import Scenario
 from simulation.study.judging.figures import Arm, Figure, JudgedRun, Reading
 from simulation.study.judging.objectives import ON_REQUESTS, Breach, Limit, Objective, limits_of
 from simulation.study.statistics.proportions import answer_of, clopper_pearson

@@ -9,8 +9,8 @@ import math
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
+from simulation.study.candidate_result import CandidateResult
 from simulation.study.candidates import Candidate
-from simulation.study.compare import CandidateResult
 
 
 @dataclass(frozen=True)

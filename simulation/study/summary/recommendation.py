@@ -10,7 +10,8 @@ from enum import StrEnum
 from typing import Any
 
 from simulation.scenario.model import Scenario
-from simulation.study.compare import CandidateResult, Comparison
+from simulation.study.candidate_result import CandidateResult
+from simulation.study.compare import Comparison
 from simulation.study.running.shared_runs import simulated_data
 from simulation.study.summary.groups import CandidateGroup, group_results
 from simulation.study.summary.speed import slower_by

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from executor.base.errors import BadInput
 from executor.base.yaml_positions import broken_text
-from simulation.scenario.model import Objectives, Scenario
+from simulation.scenario.inputs.objectives import Objectives
+from simulation.scenario.model import Scenario
 from simulation.scenario.rules import broken_rules
 from simulation.study.why.diagnosis import Values
 

@@ -18,8 +18,9 @@ from simulation.results.run_result import RunResult
 from simulation.scenario.freeze import find_freeze
 from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import SimulatedInterval
+from simulation.study.candidate_result import CandidateResult
 from simulation.study.case import Case, frame_of_cases
-from simulation.study.compare import CandidateResult, Comparison
+from simulation.study.compare import Comparison
 from simulation.study.execution import DEFAULT_EXECUTION, Execution
 from simulation.study.why.changes import (
     limited_objectives,

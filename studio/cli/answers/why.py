@@ -11,7 +11,8 @@ from studio.cli import options as o
 from studio.cli.answers.explaining import explain_comparison
 
 if TYPE_CHECKING:
-    from simulation.study.compare import CandidateResult, Comparison
+    from simulation.study.candidate_result import CandidateResult
+    from simulation.study.compare import Comparison
 
 
 def why(

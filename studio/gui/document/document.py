@@ -30,7 +30,8 @@ from studio.gui.document.runs import KeptRun, merge_results, run_key, side_by_si
 
 if TYPE_CHECKING:
     from simulation.estimates.estimate import Estimate
-    from simulation.study.compare import CandidateResult, Comparison
+    from simulation.study.candidate_result import CandidateResult
+    from simulation.study.compare import Comparison
 
 
 @dataclass(frozen=True)

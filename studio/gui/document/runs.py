@@ -15,7 +15,8 @@ from simulation.scenario.model import Scenario
 from studio.views.figures_text import candidate_name
 
 if TYPE_CHECKING:
-    from simulation.study.compare import CandidateResult, Comparison, ControlResult
+    from simulation.study.candidate_result import CandidateResult, ControlResult
+    from simulation.study.compare import Comparison
 
 MOST_SIDE_BY_SIDE = 4
 """Maximum number of runs side by side in *Compare*."""

@@ -39,7 +39,7 @@ from studio.views.why.diagnosis_text import why_text
 
 if TYPE_CHECKING:
     from simulation.estimates.estimate import Estimate, Range
-    from simulation.study.compare import CandidateResult
+    from simulation.study.candidate_result import CandidateResult
 
 TWO_ROWS_BELOW_PX = 600
 

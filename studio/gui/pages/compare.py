@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from simulation.study.compare import CandidateResult, ControlResult
+from simulation.study.candidate_result import CandidateResult, ControlResult
 from studio.charts.side_by_side import side_by_side_figure
 from studio.gui.document.commands import set_baseline
 from studio.gui.document.document import Document

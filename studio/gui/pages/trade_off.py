@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout
 
-from simulation.study.compare import CandidateResult, Comparison
+from simulation.study.candidate_result import CandidateResult
+from simulation.study.compare import Comparison
 from studio.charts import style
 from studio.charts.of_comparison import figure_of
 from studio.charts.trade_off import draw_trade_off

@@ -24,7 +24,7 @@ from PySide6.QtWidgets import QWidget
 
 from simulation.estimates import estimate
 from simulation.scenario.units import Floats
-from simulation.study.compare import Band
+from simulation.study.candidate_result import Band
 from studio.gui.painted.plotted import PlotArea, round_values, with_opacity
 from studio.gui.toolkit.painting import font_of, picture_of
 from studio.views.figures_text import clock_text, count_text, latency_text, limit_text

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from simulation.study.compare import CandidateResult, Comparison
+from simulation.study.candidate_result import CandidateResult
+from simulation.study.compare import Comparison
 from simulation.study.summary.groups import CandidateGroup
 from studio.views.candidate.control import control_figure, control_row
 from studio.views.figures_text import (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from executor.plan.model import Interval
 from simulation.results.run_result import RunResult
 from simulation.scenario.units import Floats
-from simulation.study.compare import CandidateResult, ControlResult
+from simulation.study.candidate_result import CandidateResult, ControlResult
 from simulation.study.statistics.means import Difference, interval, paired_difference
 from studio.views.figures_text import (
     NOTHING,

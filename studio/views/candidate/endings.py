@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from simulation.results.failures import Cause
 from simulation.results.run_result import Ending, RunResult
-from simulation.study.compare import CandidateResult
+from simulation.study.candidate_result import CandidateResult
 
 _STOPPED = {
     Ending.HALTED: "halted",

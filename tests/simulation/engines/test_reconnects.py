@@ -10,8 +10,8 @@ import pytest
 
 from simulation.engines.compiled.layout import has_fast_path
 from simulation.results.run_result import METRICS, EngineName
+from simulation.scenario.inputs.retries import Reconnects
 from simulation.scenario.model import Scenario
-from simulation.scenario.traffic import Reconnects
 from tests.helpers.agree import difference, ran
 from tests.helpers.engine import Bench
 from tests.helpers.results import figure

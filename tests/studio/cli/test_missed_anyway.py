@@ -19,9 +19,9 @@ from simulation.results.judged import Figures, Stretch
 from simulation.results.run_result import METRICS, Ending, RunResult
 from simulation.results.states import StateIntervals
 from simulation.scenario.simulated_interval import SimulatedInterval
+from simulation.study.candidate_result import candidate_result
 from simulation.study.case import cases_of
 from simulation.study.cells import Cell
-from simulation.study.compare import candidate_result
 from simulation.study.execution import Execution
 from simulation.study.statistics.proportions import FIRST_LOOK
 from studio.cli.answers.plan_answer import write_search_result

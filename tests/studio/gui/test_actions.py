@@ -103,7 +103,9 @@ def test_shortcuts_of_pages_differ_from_those_of_the_window(desk: Desk) -> None:
 
 def test_every_key_of_a_page_is_in_the_docs(desk: Desk) -> None:
     documented = {
-        line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("- ") and line.endswith("`")
+        line
+        for line in PAGE.read_text(encoding="utf-8").splitlines()
+        if line.startswith("- ") and line.endswith("`")
     }
     offered = {
         f"- {words}, {what}: `{keys}`"

@@ -9,8 +9,9 @@ from PySide6.QtCore import QItemSelectionModel, Qt
 from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QLabel, QLineEdit, QProgressBar
 
 from simulation.scenario.file import ScenarioFile
+from simulation.study.candidate_result import CandidateResult
 from simulation.study.case import cases_of
-from simulation.study.compare import CandidateResult, Comparison, compare
+from simulation.study.compare import Comparison, compare
 from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from studio.gui.docks.runs_dock import HEADINGS

@@ -13,9 +13,10 @@ from executor.base.errors import RollcastError
 from simulation.estimates.estimate import estimate
 from simulation.results.run_result import Ending
 from simulation.scenario.file import ScenarioFile
+from simulation.study.candidate_result import CandidateResult
 from simulation.study.candidates import default_windows
 from simulation.study.case import cases_of
-from simulation.study.compare import CandidateResult, Comparison, compare
+from simulation.study.compare import Comparison, compare
 from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from studio.lessons.catalogue import LESSONS, scenario_path

@@ -14,8 +14,9 @@ from simulation.planning.alternatives.model import (
     ChangeKind,
     Cost,
 )
+from simulation.study.candidate_result import candidate_result
 from simulation.study.case import cases_of
-from simulation.study.compare import Confirmed, candidate_result
+from simulation.study.compare import Confirmed
 from studio.views.advice.alternatives_text import (
     alternative_row,
     alternatives_sentence,

@@ -9,14 +9,9 @@ import pytest
 
 from simulation.results.run_result import RunResult
 from simulation.scenario.file import ScenarioFile
+from simulation.study.candidate_result import CandidateResult, candidate_result
 from simulation.study.case import cases_of
-from simulation.study.compare import (
-    CandidateResult,
-    Comparison,
-    candidate_result,
-    compare,
-    front_of,
-)
+from simulation.study.compare import Comparison, compare, front_of
 from simulation.study.execution import Execution
 from simulation.study.rows import Row, run_rows
 from simulation.study.verdict import broken_objectives

@@ -17,8 +17,9 @@ from simulation.results.run_result import SERIES, Ending, RunResult
 from simulation.results.states import State, StateInterval, StateIntervals
 from simulation.scenario.file import ScenarioFile
 from simulation.scenario.model import Scenario
+from simulation.study.candidate_result import CandidateResult
 from simulation.study.case import cases_of
-from simulation.study.compare import CandidateResult, compare
+from simulation.study.compare import compare
 from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from studio.resources import scenarios_dir

@@ -9,8 +9,9 @@ import pytest
 
 from simulation.results.run_result import METRICS
 from simulation.scenario.file import ScenarioFile
+from simulation.study.candidate_result import CandidateResult
 from simulation.study.case import cases_of
-from simulation.study.compare import CandidateResult, Comparison, compare
+from simulation.study.compare import Comparison, compare
 from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from simulation.study.statistics.means import Difference

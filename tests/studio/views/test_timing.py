@@ -17,8 +17,8 @@ from simulation.results.run_result import RunResult
 from simulation.scenario.file import ScenarioFile
 from simulation.scenario.rates import DAY_S
 from simulation.scenario.simulated_interval import SimulatedInterval
+from simulation.study.candidate_result import candidate_result
 from simulation.study.cells import Cell, run_cells
-from simulation.study.compare import candidate_result
 from simulation.study.execution import Execution
 from simulation.study.statistics.proportions import answer_of
 from studio.charts.timing import draw_timing, draw_traffic

@@ -25,9 +25,10 @@ from simulation.results.run_result import METRICS, Ending, RunResult
 from simulation.results.states import StateIntervals
 from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import SimulatedInterval
+from simulation.study.candidate_result import candidate_result
 from simulation.study.case import Case, cases_of
 from simulation.study.cells import Cell
-from simulation.study.compare import candidate_result, compare
+from simulation.study.compare import compare
 from simulation.study.execution import Execution
 from simulation.study.rows import Row
 from simulation.study.statistics.proportions import FIRST_LOOK

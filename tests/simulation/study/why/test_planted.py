@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from simulation.results.losses import LossCause, LossPhase
+from simulation.study.candidate_result import CandidateResult
 from simulation.study.case import cases_of, frame_of_cases
-from simulation.study.compare import CandidateResult, compare
+from simulation.study.compare import compare
 from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from simulation.study.why.changes import with_values

@@ -14,14 +14,9 @@ from matplotlib.figure import Figure
 from executor.plan.model import ObjectiveVerdict, Verdict
 from simulation.results.run_result import METRICS
 from simulation.scenario.file import ScenarioFile
+from simulation.study.candidate_result import CandidateResult, ControlResult, candidate_result
 from simulation.study.case import cases_of
-from simulation.study.compare import (
-    CandidateResult,
-    Comparison,
-    ControlResult,
-    candidate_result,
-    compare,
-)
+from simulation.study.compare import Comparison, compare
 from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from simulation.study.statistics.means import interval

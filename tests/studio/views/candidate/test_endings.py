@@ -8,7 +8,7 @@ import pytest
 
 from simulation.results.failures import Cause, Failure
 from simulation.results.run_result import Ending, RunResult
-from simulation.study.compare import CandidateResult
+from simulation.study.candidate_result import CandidateResult
 from studio.views.candidate.endings import stop_text, stops_text
 from studio.views.replay import story_of
 from tests.studio.views.test_replay import STEPS, hand_made, shop
