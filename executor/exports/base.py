@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from executor.base.errors import BadInput, Refused
@@ -16,15 +17,18 @@ from executor.plan.model import STEPS, Plan
 
 @dataclass(frozen=True)
 class Exported:
-    """A plan as a tool's file.
+    """A plan as a tool's file, with further files that it needs.
 
     Attributes:
         text: The content of the file.
         lost: A sentence for each thing that the plan asks for and the tool does not do.
+        more: Further files by their path from the folder of the first; one that begins with ``#!`` is a
+            program.
     """
 
     text: str
     lost: tuple[str, ...]
+    more: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
