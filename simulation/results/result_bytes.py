@@ -1,8 +1,8 @@
 """Results as bytes, to be sent between processes and to be stored.
 
-The bytes restore a `RunResult`, without its requests, to the last bit: a header in JSON, then the
-arrays as they are in memory. `pack` compresses the whole. Unlike a pickle, the bytes hold no code, so
-a file of results from somebody else is safe to read.
+The bytes restore a `RunResult`, without its requests, to the last bit: a head with a header in JSON and
+the losses, then the arrays as they are in memory. `pack` compresses both. Unlike a pickle, the bytes
+hold no code, so a file of results from somebody else is safe to read.
 """
 
 from __future__ import annotations
@@ -15,96 +15,113 @@ from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from executor.plan.model import Step
 from simulation.results.failures import Cause, Failure, FleetCounts, GuardFigure
 from simulation.results.judged import Figures, Stretch
 from simulation.results.losses import Losses
+from simulation.results.packed_arrays import (
+    PackedArrays,
+    PackedMetrics,
+    PackedSeries,
+    array_bytes,
+)
 from simulation.results.run_result import SERIES, Ending, EngineName, RunResult, Waits
-from simulation.results.states import INTERVAL, StateIntervals
+from simulation.results.states import StateIntervals
 
 _LENGTH = struct.Struct("<I")
 
 
 def pack(result: RunResult) -> bytes:
     """Return a result as compressed bytes, without its requests."""
-    return zlib.compress(as_bytes(result), 1)
+    head = _compress(_head(result))
+    return b"".join([_LENGTH.pack(len(head)), head, _compress(_arrays(result))])
 
 
 def as_bytes(result: RunResult) -> bytes:
     """Return a result as uncompressed bytes, for callers that compress many results together."""
+    head = _head(result)
+    return b"".join([_LENGTH.pack(len(head)), head, _arrays(result)])
+
+
+def unpack(packed: bytes) -> RunResult:
+    """Return the result that `pack` was given; its arrays stay compressed until they are read.
+
+    Raises:
+        ValueError: The bytes are not those of a result.
+    """
+    try:
+        head, arrays = _divide(packed)
+        return _read_result(zlib.decompress(head), arrays)
+    except _NO_RESULT as error:
+        raise ValueError(f"not a packed result: {error}") from None
+
+
+def from_bytes(whole: bytes) -> RunResult:
+    """Return the result that `as_bytes` was given; its arrays are kept compressed.
+
+    Raises:
+        ValueError: The bytes are not those of a result.
+    """
+    try:
+        head, arrays = _divide(whole)
+        return _read_result(head, _compress(arrays))
+    except _NO_RESULT as error:
+        raise ValueError(f"not a packed result: {error}") from None
+
+
+_NO_RESULT = (zlib.error, struct.error, KeyError, IndexError, TypeError, ValueError)
+
+
+def _compress(data: bytes) -> bytes:
+    return zlib.compress(data, 1)
+
+
+def _divide(whole: bytes) -> tuple[bytes, bytes]:
+    """Return the first part, whose length stands before it, and the rest."""
+    (length,) = _LENGTH.unpack_from(whole)
+    end = _LENGTH.size + length
+    return whole[_LENGTH.size : end], whole[end:]
+
+
+def _arrays(result: RunResult) -> bytes:
+    return array_bytes(result.series, result.states)
+
+
+def _head(result: RunResult) -> bytes:
+    """Return everything of a result but its arrays and its requests."""
     header = {
         "ended": result.ended,
         "settled_s": result.settled_s,
         "end_s": result.end_s,
         "requests": result.requests,
-        "metrics": result.metrics,
-        "alone": None if result.alone == result.metrics else result.alone,
+        "metrics": dict(result.metrics),
+        "alone": None if result.alone == result.metrics else dict(result.alone),
         "bin_s": result.bin_s,
         "bins": len(result.series[SERIES[0]]),
         "states": len(result.states),
-        "losses": len(result.losses.count),
         "waits": None if result.waits is None else asdict(result.waits),
         "critical_path": result.critical_path,
         "failures": [asdict(failure) for failure in result.failures],
         "stopped_by": None if result.stopped_by is None else asdict(result.stopped_by),
         "engine": result.engine,
         "stretches": [asdict(stretch) for stretch in result.stretches],
-        "control_metrics": result.control_metrics,
+        "control_metrics": None if result.control_metrics is None else dict(result.control_metrics),
     }
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    series = np.array([result.series[name] for name in SERIES], "<f8")
-    rows = result.states.rows
-    # Column by column: this compresses better.
-    columns = [rows[name].tobytes() for name in INTERVAL.names or ()]
-    columns += [column.astype("<i8").tobytes() for column in vars(result.losses).values()]
-    return b"".join([_LENGTH.pack(len(text)), text, series.tobytes(), *columns])
+    losses = [column.astype("<i8").tobytes() for column in vars(result.losses).values()]
+    return b"".join([_LENGTH.pack(len(text)), text, *losses])
 
 
-def unpack(packed: bytes) -> RunResult:
-    """Return the result that `pack` was given.
-
-    Raises:
-        ValueError: The bytes are not those of a result.
-    """
-    try:
-        return from_bytes(zlib.decompress(packed))
-    except zlib.error as error:
-        raise ValueError(f"not a packed result: {error}") from None
-
-
-def from_bytes(whole: bytes) -> RunResult:
-    """Return the result that `as_bytes` was given.
-
-    Raises:
-        ValueError: The bytes are not those of a result.
-    """
-    try:
-        return _read_result(whole)
-    except (struct.error, KeyError, IndexError, TypeError, ValueError) as error:
-        raise ValueError(f"not a packed result: {error}") from None
-
-
-def _read_result(whole: bytes) -> RunResult:
-    (length,) = _LENGTH.unpack_from(whole)
-    place = _LENGTH.size + length
-    header = json.loads(whole[_LENGTH.size : place], object_pairs_hook=_with_shared_keys)
-    bins, count = header.pop("bins"), header.pop("states")
-    series = np.frombuffer(whole, "<f8", len(SERIES) * bins, place).reshape(len(SERIES), bins)
-    place += series.nbytes
-    rows = np.empty(count, INTERVAL)
-    for name in INTERVAL.names or ():
-        column: NDArray[Any] = np.frombuffer(whole, INTERVAL[name], count, place)
-        rows[name] = column
-        place += column.nbytes
-    loss_count = header.pop("losses")
-    losses = np.frombuffer(whole, "<i8", len(fields(Losses)) * loss_count, place).astype(np.int64)
-    place += losses.nbytes
-    if place != len(whole):
-        raise ValueError("the length is wrong")
-    alone, waits = header.pop("alone"), header.pop("waits")
-    stopped_by = header.pop("stopped_by")
+def _read_result(head: bytes, packed_arrays: bytes) -> RunResult:
+    text, loss_bytes = _divide(head)
+    header = json.loads(text, object_pairs_hook=_with_shared_keys)
+    arrays = PackedArrays(packed_arrays, header.pop("bins"), header.pop("states"))
+    arrays.check()
+    losses = np.frombuffer(loss_bytes, "<i8").astype(np.int64).reshape(len(fields(Losses)), -1)
+    metrics = PackedMetrics(header.pop("metrics"))
+    alone, control = header.pop("alone"), header.pop("control_metrics")
+    waits, stopped_by = header.pop("waits"), header.pop("stopped_by")
     return RunResult(
         critical_path=tuple(header.pop("critical_path")),
         failures=tuple(_failure(data) for data in header.pop("failures")),
@@ -113,10 +130,12 @@ def _read_result(whole: bytes) -> RunResult:
         ended=Ending(header.pop("ended")),
         engine=EngineName(header.pop("engine")),
         **header,
-        alone=header["metrics"] if alone is None else alone,
-        series={name: series[row].astype(np.float64) for row, name in enumerate(SERIES)},
-        states=StateIntervals(rows),
-        losses=Losses(*losses.reshape(len(fields(Losses)), loss_count)),
+        metrics=metrics,
+        alone=metrics if alone is None else PackedMetrics(alone),
+        control_metrics=None if control is None else PackedMetrics(control),
+        series=PackedSeries(arrays),
+        states=StateIntervals(arrays.state_rows),
+        losses=Losses(*losses),
         waits=None if waits is None else Waits(**waits),
     )
 

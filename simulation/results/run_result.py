@@ -6,7 +6,7 @@ the rollout starts at 0, and the warm-up before 0 is not counted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -230,10 +230,10 @@ class RunResult:
     settled_s: float
     end_s: float
     requests: dict[str, int]
-    metrics: dict[str, float | None]
-    alone: dict[str, float | None]
+    metrics: Mapping[str, float | None]
+    alone: Mapping[str, float | None]
     bin_s: float
-    series: dict[str, Floats]
+    series: Mapping[str, Floats]
     states: StateIntervals
     waits: Waits | None = None
     critical_path: tuple[str, ...] = ()
@@ -241,7 +241,7 @@ class RunResult:
     stopped_by: Failure | None = None
     losses: Losses = field(default_factory=lambda: NO_LOSSES)
     stretches: tuple[Stretch, ...] = ()
-    control_metrics: dict[str, float | None] | None = None
+    control_metrics: Mapping[str, float | None] | None = None
     table: RequestTable | None = None
     engine: EngineName = EngineName.REFERENCE
 
@@ -251,7 +251,7 @@ class RunResult:
 
         count = len(self.series[SERIES[0]])
         index = pd.Index(np.arange(count) * self.bin_s, name="time_s")
-        return pd.DataFrame(self.series, index=index)
+        return pd.DataFrame(dict(self.series), index=index)
 
     def states_frame(self, names: Sequence[str]) -> pd.DataFrame:
         """Return the intervals of states as a table: instance, state, begin_s, end_s."""

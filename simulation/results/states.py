@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple, overload
 
@@ -45,6 +45,8 @@ _NUMBERS = {state: number for number, state in enumerate(_STATES)}
 INTERVAL = np.dtype([("instance", "<i4"), ("state", "u1"), ("begin_s", "<f8"), ("end_s", "<f8")])
 """One interval in a `StateIntervals`: the state is its place among the states."""
 
+IntervalRows = np.ndarray[tuple[int], np.dtype[np.void]]
+
 
 def _interval(row: Any) -> StateInterval:
     """Return the interval of an `INTERVAL` record's four values."""
@@ -55,14 +57,20 @@ def _interval(row: Any) -> StateInterval:
 class StateIntervals(Sequence[StateInterval]):
     """Intervals as they are kept by the ten thousand: in columns, made into objects when they are read.
 
-    Attributes:
-        rows: `INTERVAL` records, shape (intervals,).
+    Args:
+        rows: `INTERVAL` records, shape (intervals,); or a function that returns them, which is called
+            whenever they are read.
     """
 
-    __slots__ = ("rows",)
+    __slots__ = ("_rows",)
 
-    def __init__(self, rows: np.ndarray[tuple[int], np.dtype[np.void]]) -> None:
-        self.rows = rows
+    def __init__(self, rows: IntervalRows | Callable[[], IntervalRows]) -> None:
+        self._rows = rows
+
+    @property
+    def rows(self) -> IntervalRows:
+        """`INTERVAL` records, shape (intervals,)."""
+        return self._rows() if callable(self._rows) else self._rows
 
     @classmethod
     def of(cls, intervals: Iterable[StateInterval]) -> StateIntervals:

@@ -137,7 +137,7 @@ def run_trial(
     run = to_run_result(scenario, load_sample)
     record = TrialRecord(
         ended=str(timeline["ended"]),
-        metrics=run.metrics,
+        metrics=dict(run.metrics),
         requests=run.requests,
         lag_p99_s=lag_p99_s(sent),
         cpu_fraction=watch.cpu_fraction,

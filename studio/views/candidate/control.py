@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from executor.plan.model import Interval
@@ -48,7 +49,7 @@ def control_value(run: RunResult, metric: str) -> float | None:
     return None if run.control_metrics is None else value_of(run.control_metrics, metric)
 
 
-def value_of(metrics: dict[str, float | None], metric: str) -> float | None:
+def value_of(metrics: Mapping[str, float | None], metric: str) -> float | None:
     """Return a figure of a run without a rollout: its whole interval stands for that of the rollout."""
     value = metrics.get(metric)
     return metrics.get(metric.removeprefix("rollout_")) if value is None else value
