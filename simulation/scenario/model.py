@@ -485,7 +485,7 @@ class Scenario(FileModel):
         if self.traffic.arrivals == "closed":
             return None
         if isinstance(rate, DaysRate):
-            return rate.drawn()
+            return rate.drawn
         if weekday is None or not isinstance(rate, TraceRate | TimestampsRate):
             return None
         return rate.days(weekday.weekday, self.clock.zone)

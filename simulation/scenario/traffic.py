@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -353,7 +354,6 @@ class DaysRate(FileModel):
     weekday: Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
     spread: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     known: int = Field(default=1, ge=1)
-    _drawn: DrawnDays = PrivateAttr()
 
     @field_validator("days")
     @classmethod
@@ -364,19 +364,14 @@ class DaysRate(FileModel):
                 raise ValueError("each day must have steps, and their times must ascend")
         return value
 
-    @model_validator(mode="after")
-    def _make_tables(self) -> DaysRate:
-        tables = tuple(steps_rate(list(steps)) for steps in self.days)
-        number = WEEKDAYS.index(self.weekday)
-        self._drawn = DrawnDays(tables, number, self.spread, self.known)
-        return self
-
     def table(self) -> RateTable:
-        return self._drawn.mean
+        return self.drawn.mean
 
+    @cached_property
     def drawn(self) -> DrawnDays:
-        """Return the days."""
-        return self._drawn
+        """The days."""
+        tables = tuple(steps_rate(list(steps)) for steps in self.days)
+        return DrawnDays(tables, WEEKDAYS.index(self.weekday), self.spread, self.known)
 
 
 RATES: dict[str, type[FileModel]] = {
