@@ -89,7 +89,7 @@ def _simulation_by_rows(execution: Execution, on_progress: Callable[[Eta], None]
     """Return a function that simulates a case by rows, which are stored."""
 
     def simulate(case: Case) -> list[RunResult]:
-        eta = Eta(planned_runs(case.scenario, [case]).count)
+        eta = Eta(planned_runs(case.scenario, [case]).count, is_confirmation=True)
         on_progress(eta)
         rows = []
         for row in run_rows(case.scenario, [case], execution):

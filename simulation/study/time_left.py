@@ -22,10 +22,18 @@ class Eta:
     Attributes:
         total: Number of results that the study will have.
         done: Number of results that are there.
+        is_confirmation: Whether these are the runs on a fresh seed that confirm the best candidate.
     """
 
-    def __init__(self, total: int, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        total: int,
+        now: Callable[[], float] = time.monotonic,
+        *,
+        is_confirmation: bool = False,
+    ) -> None:
         self.total = total
+        self.is_confirmation = is_confirmation
         self.done = 0
         self._now = now
         self._simulated_at: deque[float] = deque(maxlen=_LATEST)

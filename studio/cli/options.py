@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -309,6 +308,7 @@ def run_study(
         BadInput: As `simulation.study.driver.run_study`.
     """
     from simulation.study.driver import run_study as run
+    from studio.cli.answers.compare_answer import results_name
 
     with progress_bar(quiet) as report:
         comparison, rows = run(
@@ -317,7 +317,7 @@ def run_study(
             execution,
             stored_beside=path,
             keep_requests=keep_requests,
-            on_progress=on_progress or partial(report, "replications"),
+            on_progress=on_progress or (lambda eta: report(results_name(eta), eta)),
             on_comparison=on_comparison,
         )
     assert comparison is not None  # a command is stopped by an exception only

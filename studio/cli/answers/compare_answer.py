@@ -22,7 +22,12 @@ def progress_line(eta: Eta) -> str:
     """Return the progress with the time left: ``31 of 181 replications about 2 min left``."""
     from studio.views.figures_text import time_left_text
 
-    return f"{eta.done} of {eta.total} replications {time_left_text(eta.left_s())}".rstrip()
+    return f"{eta.done} of {eta.total} {results_name(eta)} {time_left_text(eta.left_s())}".rstrip()
+
+
+def results_name(eta: Eta) -> str:
+    """Return what is counted: the replications of the study, or those that confirm its best candidate."""
+    return "replications that confirm the best" if eta.is_confirmation else "replications"
 
 
 def table_so_far(comparison: Comparison, width: int, height: int) -> Group:

@@ -138,6 +138,7 @@ def test_simulate_prints_one_object_of_the_stated_shape(rollcast: CommandLine) -
         "ends_well": ("meets", None),
         "error_fraction": ("meets", 0.01),
         "latency_p99": ("meets", 2.0),
+        "duration": ("meets", 30.0),
     }
     assert all(one.keys() == OBJECTIVE for one in objectives)
     assert data["verdict"] == {
@@ -386,7 +387,10 @@ def test_the_answer_stands_before_a_table_of_the_most_useful_rows(rollcast: Comm
     lines = plain.out.splitlines()
     headings = next(k for k, line in enumerate(lines) if line.startswith("window"))
     first = "Window 5, pause 0 s, drain 5 s … 90 s (4) meets every objective in 4 of 4 runs"
-    assert lines[2] == f"{first}, and is the fastest that does."
+    assert (
+        lines[2]
+        == f"{first}, and is the fastest that does, confirmed on fresh seeds (9 of 9 runs)."
+    )
     assert lines[3].startswith("Next best: window 4, pause 0 s, drain 5 s … 90 s (4) meets every")
     assert "Left out:" in lines[4:headings]
     table = lines[headings + 1 : headings + 13]
@@ -395,9 +399,10 @@ def test_the_answer_stands_before_a_table_of_the_most_useful_rows(rollcast: Comm
         ["4", "0", "s"],  # next best
         ["2", "0", "s"],  # the scenario's own
     ]
-    assert lines[headings + 13].startswith("16 more candidates: ")
-    assert lines[headings + 13].endswith(". --all shows them.")
-    assert lines[headings + 14] == (
+    assert lines[headings + 13].endswith("  without a rollout           ")
+    assert lines[headings + 14].startswith("16 more candidates: ")
+    assert lines[headings + 14].endswith(". --all shows them.")
+    assert lines[headings + 15] == (
         "72 candidates gave 16 different results; those with equal results are one row."
     )
     every = rollcast("compare", "shop.yaml", *MANY, "--all", *ONE).out.splitlines()

@@ -187,7 +187,10 @@ def test_a_small_terminal_sees_the_progress_above_any_number_of_rows(tmp_path: P
     for frame in tables:
         lines = frame.split("\r\n")
         assert len(lines) < 24
-        assert "of 4 replications" in lines[0]
+        assert re.match(
+            r"\d of (4 replications|9 replications that confirm the best)( about \d+ s left)?$",
+            lines[0],
+        )
         assert {"window", "pause", "takes", "p99", "verdict"} <= set(lines[1].split())
         assert not re.search(r"\w…", frame)  # figures are whole; the least important are not shown
         assert "and 24 more rows" in frame
@@ -208,11 +211,20 @@ def test_no_traffic_at_all_has_no_figures_and_breaks_nothing(rollcast: CommandLi
     for one in data["candidates"]:
         assert set(one["requests"].values()) == {0}
         assert set(one["metrics"]["latency_p99_s"].values()) == {None}
-        assert one["verdict"]["answer"] == "meets"
+        assert one["verdict"]["answer"] == "undecided"
+        assert one["verdict"]["reasons"][1:] == ["no request was seen in 4 of 4 runs"]
+        answers = {each["name"]: each["answer"] for each in one["verdict"]["objectives"]}
+        assert answers == {
+            "ends_well": "meets",
+            "error_fraction": "undecided",
+            "latency_p99": "undecided",
+            "duration": "meets",
+        }
     assert set(data["differences"][1]["rollout_latency_p99_s"].values()) == {None}
     table = rollcast("compare", "shop.yaml", *options)
     assert table.code == 0
-    assert [line.split()[4:6] for line in table.out.splitlines() if "✓" in line] == [["–", "–"]] * 2
+    rows = [line.split() for line in table.out.splitlines() if "? undecided" in line]
+    assert [(row[0], row[4:6]) for row in rows] == [("2", ["–", "–"]), ("1", ["–", "–"])]
 
 
 def test_a_plan_is_known_by_what_it_holds(rollcast: CommandLine) -> None:
