@@ -149,8 +149,10 @@ def test_a_run_can_be_watched(desk: Desk) -> None:
         assert desk.window.top_bar.plan_button.toolTip() == "Simulate first (F5)"
 
     desk.run(start)
-    assert seen == sorted(seen)
-    assert seen[-1] == 60
+    confirming = seen.index(60) + 1  # the runs that confirm the best are counted anew
+    assert seen[:confirming] == sorted(seen[:confirming])
+    assert seen[confirming:] == sorted(seen[confirming:])
+    assert seen[-1] == desk.document.comparison.confirmed.result.verdict.runs
     assert landed == sorted(landed)
     assert landed[-1] == 60
     assert not progress.isVisible()

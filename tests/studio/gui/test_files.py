@@ -237,6 +237,6 @@ def test_a_written_plan_has_the_figures_of_the_page(desk: Desk) -> None:
     assert plan.window == 1
     runs = plan.prediction.verdict
     assert desk.window.headline.banner.sentence == (
-        f"✓  Window 1 meets every objective in {runs.runs_meeting} of {runs.runs} runs"
+        f"✓  Looked at: Window 1 meets every objective in {runs.runs_meeting} of {runs.runs} runs"
     )
     assert json.loads((desk.folder / "one.json").read_text(encoding="utf-8"))

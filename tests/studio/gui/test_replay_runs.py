@@ -201,4 +201,4 @@ def test_sixty_thousand_frames_of_a_replay_harm_nothing(qtbot: QtBot) -> None:
     for widget in widgets:
         widget.removeEventFilter(counter)
     page.go_to(0.0)
-    assert page.fleet.heading == "Fleet at 0:00"
+    assert page.fleet.heading == "Fleet at 0:00, window 2"

@@ -67,10 +67,10 @@ def assert_alike(run: RunResult, other: RunResult) -> None:
     """Figures are the same, series to 11 binary digits, states to 1/256 s."""
     for name in (
         *("ended", "requests", "bin_s", "critical_path", "failures", "stopped_by", "table"),
-        "losses",
+        *("losses", "engine", "stretches"),
     ):
         assert getattr(run, name) == getattr(other, name), name
-    for name in ("metrics", "alone"):
+    for name in ("metrics", "alone", "control_metrics"):
         mine, theirs = getattr(run, name), getattr(other, name)
         nothing = {figure for figure, value in theirs.items() if value is None}
         assert {figure for figure, value in mine.items() if value is None} == nothing
@@ -91,6 +91,7 @@ def assert_alike(run: RunResult, other: RunResult) -> None:
     assert {field.name for field in fields(RunResult)} == {
         *("ended", "requests", "bin_s", "critical_path", "failures", "table", "metrics", "alone"),
         *("settled_s", "end_s", "waits", "series", "states", "engine", "stopped_by", "losses"),
+        *("stretches", "control_metrics"),
     }
 
 
