@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from executor.base.errors import BadInput
 from simulation.planning.alternatives.model import LIMITS, Change, ChangeKind
-from simulation.planning.alternatives.round_values import round_values
+from simulation.study.why.round_values import round_values
 from simulation.planning.alternatives.start_ladder import start_changes
 from simulation.scenario.model import Scenario
 from simulation.scenario.rules import broken_rules

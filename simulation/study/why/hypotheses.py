@@ -18,6 +18,7 @@ from simulation.study.why.ladders import (
     durations,
     larger_windows,
     longer_s,
+    longer_than_lag_s,
     more_instances,
     rollout_keys,
     smaller_windows,
@@ -183,9 +184,7 @@ def _stops(scenario: Scenario) -> Iterator[Hypothesis]:
     )
     later: Ladder = ()
     if is_late:
-        keys = rollout_keys(scenario, "pre_stop")
-        values_s = [lag_s, *(value for value in longer_s(lag_s) if value <= 5 * lag_s)]
-        later = durations(keys, values_s)
+        later = durations(rollout_keys(scenario, "pre_stop"), longer_than_lag_s(lag_s))
     drawn = [name for name in rolled if scenario.services[name].balancer.policy in _DRAWN_TO_IDLE]
     if drawn:
         policies = {f"services.{name}.balancer.policy": "round_robin" for name in drawn}

@@ -69,7 +69,7 @@ def refusal(found: SearchResult) -> Refused:
     notes = "".join(f"; {line}" for line in qualifying_lines(found.scenario, applied))
     return Refused(
         f"no plan is written, none meets the objectives: {_why_none(found)}"
-        f"{_remedy_of_nearest(found)}{_accept_hint(found)}{notes}"
+        f"{_accept_hint(found)}{notes}"
     )
 
 
@@ -189,7 +189,8 @@ def print_search_result(
         )
     planned = search_runs_text(search_runs(found.scenario), last_confirmation_runs(found))
     console.print(f"{planned}.", style="dim")
-    console.print()
+    if answer:
+        console.print()
 
 
 def _print_why(console: Console, found: SearchResult, numbers: list[int]) -> None:
@@ -264,18 +265,14 @@ def _clock(start_label: str) -> str:
     return start_label.removesuffix(":00") if has_seconds else start_label
 
 
-def _remedy_of_nearest(found: SearchResult) -> str:
-    """Return the simulated change that helps the nearest candidate that has one; else nothing."""
-    from simulation.planning.evidence import listed_candidates
-    from studio.views.why.diagnosis_text import remedy_sentence
-
-    for number in listed_candidates(found):
-        result = found.looked[number].result
-        diagnosis = None if result is None else result.diagnosis
-        if diagnosis is not None and diagnosis.remedy is not None:
-            name = _name(found, number, begins_sentence=False)
-            return f". For {name}: {remedy_sentence(diagnosis)}"
-    return ""
+def has_remedy(found: SearchResult) -> bool:
+    """Return whether a change is shown with which a candidate meets; the lines of reasons say it."""
+    return any(
+        outcome.result is not None
+        and outcome.result.diagnosis is not None
+        and outcome.result.diagnosis.remedy is not None
+        for outcome in found.looked
+    )
 
 
 def _accept_hint(found: SearchResult) -> str:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from simulation.planning.alternatives.ladders import find_smallest, ladders_of
 from simulation.planning.alternatives.model import ChangeKind
-from simulation.planning.alternatives.round_values import round_values
+from simulation.study.why.round_values import round_values
 from simulation.study.case import cases_of
 from tests.helpers.scenarios import of_services, scenario
 
