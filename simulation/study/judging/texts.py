@@ -49,9 +49,7 @@ def _new_study_text(scenario: Scenario, judgement: Judgement) -> str:
     """Return what to do after an undecided answer, as a clause; it never adds runs to the same study."""
     objectives = scenario.objectives
     asked = (objectives.in_runs, objectives.confidence)
-    study = propose_new_study(
-        judgement.runs_meeting, judgement.runs_count, *asked, scenario.seed
-    )
+    study = propose_new_study(judgement.runs_meeting, judgement.runs_count, *asked, scenario.seed)
     if study is None:
         words = "would probably not" if could_show(MOST_PROPOSED, *asked) else "cannot"
         return f"a new study of up to {MOST_PROPOSED:,} runs {words} show it either"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from simulation.results.losses import LossCause
 from simulation.scenario.model import Scenario
 from simulation.scenario.traffic import RequestClass
+from simulation.study.candidates import may_surge
 from simulation.study.why.diagnosis import ENDS_WELL, RootCause, Values
 from simulation.study.why.ladders import (
     Ladder,
@@ -349,11 +350,12 @@ def _rollout(scenario: Scenario) -> Iterator[Hypothesis]:
     if any(rule.guards is not None for rule in rules):
         yield Hypothesis(RootCause.GUARD, dict.fromkeys(guards, "none"))
     fewer, beside = smaller_windows(scenario), surges(scenario)
+    possible = beside if may_surge(scenario) else ()
     pool = frozenset({"lowest_in_pool"})
     if fewer:
-        yield Hypothesis(RootCause.WINDOW, fewer[-1], (*fewer, *beside), pool)
+        yield Hypothesis(RootCause.WINDOW, fewer[-1], (*fewer, *possible), pool)
     if beside:
-        ladder = (*beside, *more_instances(scenario))
+        ladder = (*possible, *more_instances(scenario))
         yield Hypothesis(RootCause.WINDOW, beside[0], ladder, pool)
     if any(scenario.surge_count(name) > 1 for name in scenario.rolled_services()):
         most = max(scenario.surge_count(name) for name in scenario.rolled_services())

@@ -56,7 +56,9 @@ def search_runs_text(runs: SearchRuns, confirmation: ConfirmationRuns | None) ->
             reason = f"fixed before the first; one candidate gets at most {runs.most:,}"
         case ConfirmationReason.FEWEST:
             reason = "fixed before the first; fewer cannot confirm anything"
-    of_them = "none of them" if confirmation.misses == 0 else f"at most {confirmation.misses} of them"
+    of_them = (
+        "none of them" if confirmation.misses == 0 else f"at most {confirmation.misses} of them"
+    )
     return (
         f"{search}. Confirmation: {count} ({reason}); a candidate that is confirmed breaks an objective "
         f"in {of_them}"
