@@ -16,6 +16,7 @@ from scipy import special
 from simulation.scenario.units import Floats
 from simulation.study.confirmation import MOST_CONFIRMATIONS
 from simulation.study.statistics.means import interval, single_run_range, t_interval
+from simulation.study.statistics.new_study import propose_new_study
 from simulation.study.statistics.number_of_runs import misses_of
 from simulation.study.statistics.occurrence import occurrence
 from simulation.study.statistics.proportions import (
@@ -25,7 +26,6 @@ from simulation.study.statistics.proportions import (
     confirmation_runs,
     fewest_runs,
     next_look,
-    propose_new_study,
 )
 
 STUDIES = 20_000
@@ -36,6 +36,9 @@ JUST_SHORT = 0.949999
 """Probability that a run meets of a candidate that every "meets" about it is wrong of."""
 
 NUMBERS = (181, 124, 59)
+TOO_FEW = (20, 4)
+"""Numbers of runs that people ask for and that cannot show that a candidate meets."""
+
 LOOKS = (59, 93, 124, 153, 181)
 
 Draw = Callable[[int], int]
@@ -143,7 +146,7 @@ def wrong_answers() -> Iterator[tuple[str, float, str, bool]]:
         share = share_of_studies(lambda g, n=runs: compare(several(g), n) is not None)  # type: ignore[misc]
         words = f"`compare`, the same five with {runs} runs each: one is named the best"
         yield words, share, "at most 5.3 %", share <= most
-    for runs in NUMBERS:
+    for runs in (*NUMBERS, *TOO_FEW):
         share = share_of_studies(lambda g, n=runs: follow_proposals(drawing(g, JUST_SHORT), n))  # type: ignore[misc]
         words = (
             f"one such candidate, {runs} runs, and whatever is proposed after each undecided answer"

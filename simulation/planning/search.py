@@ -23,6 +23,7 @@ from executor.plan.model import Outcome, Verdict
 from simulation.estimates.estimate import estimate
 from simulation.planning.make_plan import self_contained
 from simulation.planning.search_result import CandidateOutcome, SearchResult
+from simulation.planning.search_runs import search_runs
 from simulation.planning.starts import busiest_of, describe_effect_of_start, siblings_of
 from simulation.results.run_result import RunResult
 from simulation.results.states import StateIntervals
@@ -38,7 +39,7 @@ from simulation.study.compare import Confirmed, front_of
 from simulation.study.confirmation import MOST_CONFIRMATIONS, confirm, confirmed_scenario
 from simulation.study.execution import DEFAULT_EXECUTION, Execution
 from simulation.study.statistics.means import Difference
-from simulation.study.statistics.proportions import FIRST_LOOK, fewest_runs, next_look
+from simulation.study.statistics.proportions import FIRST_LOOK, next_look
 from simulation.study.summary.speed import AS_FAST, slower_by
 
 Simulate = Callable[
@@ -116,8 +117,8 @@ class _Search:
         self._confirmations: list[Confirmed] = []
         objectives = scenario.objectives
         self._asked = (objectives.in_runs, objectives.confidence)
-        self._most = 5 * max(scenario.replications or 0, fewest_runs(*self._asked))
-        self._budget = 10 * self._most
+        planned = search_runs(scenario)
+        self._most, self._budget = planned.most, planned.budget
         self._frame = frame_of_cases(cases)
         # Each case has its own horizon: a slow rollout needs more of a trace than a fast one.
         self._frames = [
@@ -281,7 +282,13 @@ class _Search:
             until = next_look(verdict.runs_meeting, verdict.runs, *self._asked, self._most)
             more = min(until - verdict.runs, self._budget)
             if more <= 0:
-                self._out[number] = ("undecided", "; ".join(verdict.reasons))
+                reason = (
+                    "; ".join(verdict.reasons)
+                    if until == verdict.runs
+                    else f"so far {verdict.runs_meeting} of {verdict.runs} runs meet, and the search has "
+                    "no run left"
+                )
+                self._out[number] = ("undecided", reason)
                 return False
             self._budget -= more
             self._simulate_until([number], verdict.runs + more)

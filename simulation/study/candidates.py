@@ -54,6 +54,23 @@ def surging_services(scenario: Scenario) -> tuple[str, ...]:
     )
 
 
+def may_surge(scenario: Scenario) -> bool:
+    """Return whether the tool that rolls the scenario's fleet can add instances beyond it.
+
+    It can where the rollout replaces instances beside the old ones already, and where the fleet is a
+    Deployment or an Argo Rollout. Hosts that are updated in place have no other to start, and a
+    StatefulSet has none either. Several services have no surge in common.
+    """
+    if len(scenario.rolled_services()) != 1 or not surging_services(scenario):
+        return False
+    name = scenario.service_name
+    rule, workload = scenario.rule(name), scenario.services[name].workload
+    assert rule is not None
+    if workload is not None and workload.kind == "StatefulSet":
+        return False
+    return rule.replaces_beside or (workload is not None and rule.replacement is None)
+
+
 class WhyLeftOut(StrEnum):
     """The reason why a window is not compared unless it is asked for."""
 

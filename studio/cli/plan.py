@@ -165,14 +165,19 @@ def _print_answer(
         Refused: No candidate meets the objectives.
     """
     from studio.cli.answers.alternatives import print_alternatives
-    from studio.cli.answers.plan_answer import print_search_result, write_search_result
+    from studio.cli.answers.plan_answer import (
+        has_remedy,
+        print_search_result,
+        write_search_result,
+    )
     from studio.cli.tables import answer_console
 
     try:
         *answer, written = write_search_result(result, output, valid_for_s, sign)
     except Refused:
         print_search_result(result, (), all_rows=all_rows)
-        if alternatives is not None:
+        # "No single change helps" beside the change that helps a candidate would be two answers.
+        if alternatives is not None and (alternatives.offered or not has_remedy(result)):
             print_alternatives(answer_console(), alternatives)
         raise
     print_search_result(result, answer, all_rows=all_rows)

@@ -146,10 +146,14 @@ def test_a_wall_says_the_way_round_it(rollcast: CommandLine) -> None:
     assert "Deployment shop in deployment.yaml has no preStop hook" in " ".join(answer.err.split())
     answer = rollcast("plan", "shop.yaml", "-o", "plan.json", "--jobs", "1")
     assert answer.code == 3
-    assert "try --set rollout.pre_stop=2s" in answer.err
-    assert (
-        rollcast("plan", "shop.yaml", "-o", "plan.json", "--set", "rollout.pre_stop=2s").code == 0
-    )
+    assert answer.err.startswith("rollcast: no plan is written, none meets the objectives: window ")
+    assert "pre_stop" not in answer.err  # the way round stands once, below the reasons
+    said = answer.out.splitlines()
+    assert said.count("What would meet every objective: pre-stop 1.2 s, with window 4.") == 1
+    option = "--set rollout.pre_stop=1.2s --set rollout.surge=2 --window 4"
+    assert any(line.startswith("pre-stop 1.2 s") and option in line for line in said)
+    assert "`rollout.pre_stop: 1.2s` would avoid this" in " ".join(answer.out.split())
+    assert rollcast("plan", "shop.yaml", "-o", "plan.json", *option.split()).code == 0
 
 
 def patched(manifest: Path, patch: Path) -> dict[str, Any]:

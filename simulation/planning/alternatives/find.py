@@ -232,9 +232,14 @@ class _Finder:
         def suffices(index: int) -> bool:
             return is_clear(self._simulator.simulate(rungs[index].case, FIRST_LOOK), kind)
 
-        # At the most distant start so few requests may come that its p99 is noise.
-        is_start = kind in (ChangeKind.EARLIER_START, ChangeKind.LATER_START)
-        first = find_smallest(len(rungs), suffices, asks_last_first=not is_start)
+        # At the most distant start so few requests may come that its p99 is noise, and a surge of the
+        # whole fleet makes all instances cold at once.
+        is_from_first = kind in (
+            ChangeKind.EARLIER_START,
+            ChangeKind.LATER_START,
+            ChangeKind.SURGE,
+        )
+        first = find_smallest(len(rungs), suffices, asks_last_first=not is_from_first)
         return None if first is None else self._first_sufficient(kind, rungs, first)
 
     def _first_sufficient(self, kind: ChangeKind, rungs: Sequence[Rung], first: int) -> int | None:
@@ -325,6 +330,9 @@ def _cost(
     match kind:
         case ChangeKind.MORE_INSTANCES:
             return Cost(instances_count=round(change.size), duration_s=longer_s)
+        case ChangeKind.SURGE:
+            assert isinstance(change.value, int) and isinstance(change.before, int)
+            return Cost(surge_count=change.value - change.before, duration_s=longer_s)
         case ChangeKind.EARLIER_START:
             return Cost(later_s=-change.size, duration_s=longer_s)
         case ChangeKind.LATER_START:

@@ -11,7 +11,13 @@ from simulation.study.verdict import Objective, broken_objectives
 
 _K = ChangeKind
 
-_LOAD = (_K.MORE_INSTANCES, _K.NARROWER_WINDOW, _K.EARLIER_START, _K.LATER_START)
+_LOAD = (
+    _K.MORE_INSTANCES,
+    _K.NARROWER_WINDOW,
+    _K.SURGE,
+    _K.EARLIER_START,
+    _K.LATER_START,
+)
 """The changes that leave more capacity for each request: the remedies of an overload."""
 
 _LOSSES = (_K.LONGER_PRE_STOP, _K.LONGER_DRAIN)
@@ -23,9 +29,12 @@ HELPING: Mapping[str, tuple[ChangeKind, ...]] = {
     "failed_requests": (*_LOSSES, *_LOAD),
     Objective.CUT_CONNECTIONS: (*_LOSSES, _K.EARLIER_START, _K.LATER_START),
     Objective.CUT_CONNECTIONS_FRACTION: _LOSSES,
-    Objective.DURATION: (_K.WIDER_WINDOW, _K.SHORTER_PAUSE, _K.LONGER_DURATION_LIMIT),
-    Objective.FREEZE: (_K.EARLIER_START, _K.LATER_START, _K.WIDER_WINDOW, _K.SHORTER_PAUSE),
-    Objective.LOWEST_IN_POOL: (_K.NARROWER_WINDOW, _K.MORE_INSTANCES),
+    Objective.DURATION: (_K.WIDER_WINDOW, _K.SHORTER_PAUSE, _K.SURGE, _K.LONGER_DURATION_LIMIT),
+    Objective.FREEZE: (
+        *(_K.EARLIER_START, _K.LATER_START, _K.WIDER_WINDOW, _K.SHORTER_PAUSE),
+        _K.SURGE,
+    ),
+    Objective.LOWEST_IN_POOL: (_K.NARROWER_WINDOW, _K.SURGE, _K.MORE_INSTANCES),
     Objective.ENDS_WELL: (*_LOAD, *_LOSSES),
     Objective.MOST_INSTANCES: (_K.NARROWER_WINDOW,),
     Objective.FAILED_INSTANCES: (),

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 from executor.base.errors import BadInput
 from simulation.planning.alternatives.model import LIMITS, Change, ChangeKind
-from simulation.planning.alternatives.round_values import round_values
 from simulation.planning.alternatives.start_ladder import start_changes
 from simulation.scenario.model import Scenario
 from simulation.scenario.rules import broken_rules
+from simulation.study.candidates import may_surge
 from simulation.study.case import Case, cases_of
+from simulation.study.why.round_values import round_values
 
 MOST_TIMES_INSTANCES = 3
 """Maximum fleet, as a multiple of the present one."""
@@ -58,6 +59,8 @@ def ladders_of(kind: ChangeKind, case: Case, lasts_s: float) -> list[list[Rung]]
             return [_rungs(scenario, _instances(scenario, name)) for name in scenario.services]
         case ChangeKind.NARROWER_WINDOW | ChangeKind.WIDER_WINDOW:
             changes = _windows(kind, case)
+        case ChangeKind.SURGE:
+            changes = _surges(scenario)
         case ChangeKind.SHORTER_PAUSE:
             changes = _pauses(scenario)
         case ChangeKind.LONGER_DRAIN:
@@ -113,6 +116,24 @@ def _windows(kind: ChangeKind, case: Case) -> Iterator[_Change]:
     for value in range(window + 1, count + 1) if is_wider else range(window - 1, 0, -1):
         change = Change(kind, "rollout.window", value, window, abs(value - window))
         yield change, _with_rollout(scenario, window=value)
+
+
+def _surges(scenario: Scenario) -> Iterator[_Change]:
+    """Yield surges that keep the whole fleet in the pool, from the scenario's own on.
+
+    Then no window has any effect, so all candidates have window 1 and the same runs.
+    """
+    name = scenario.service_name
+    if not may_surge(scenario) or any(
+        scenario.has_own(name, key) for key in ("min_healthy", "window")
+    ):
+        return
+    count, own = scenario.service.instance_count, scenario.surge_count(name)
+    is_whole = scenario.min_healthy_count(name) == count
+    step = math.ceil(count / FINEST_SHARE)
+    for value in range(own + 1 if is_whole else max(own, 1), count + 1, step):
+        change = Change(ChangeKind.SURGE, "rollout.surge", value, own, value)
+        yield change, _with_rollout(scenario, surge=value, min_healthy=count, window=1)
 
 
 def _pauses(scenario: Scenario) -> Iterator[_Change]:

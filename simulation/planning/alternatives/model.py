@@ -19,6 +19,8 @@ class ChangeKind(StrEnum):
     MORE_INSTANCES = "more_instances"
     NARROWER_WINDOW = "narrower_window"
     WIDER_WINDOW = "wider_window"
+    SURGE = "surge"
+    """New instances come before any is taken out: the whole fleet stays in the pool."""
     SHORTER_PAUSE = "shorter_pause"
     LONGER_DRAIN = "longer_drain"
     LONGER_PRE_STOP = "longer_pre_stop"
@@ -39,7 +41,7 @@ LIMITS = {
 
 @dataclass(frozen=True)
 class Change:
-    """One key of the scenario with another value.
+    """One key of the scenario with another value. A surge comes with `min_healthy` of the whole fleet.
 
     Attributes:
         kind: The kind of the change.
@@ -64,6 +66,7 @@ class Cost:
 
     Attributes:
         instances_count: Number of instances that are added, for good.
+        surge_count: Number of instances that are added for the rollout only.
         duration_s: How much longer the rollout takes than without the change, in seconds, mean
             against mean; negative where it is shorter. None where either never ended.
         later_s: How much later the rollout begins, in seconds; negative where it begins earlier.
@@ -71,6 +74,7 @@ class Cost:
     """
 
     instances_count: int = 0
+    surge_count: int = 0
     duration_s: float | None = None
     later_s: float = 0.0
     limit_by: float = 0.0

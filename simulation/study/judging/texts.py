@@ -11,7 +11,7 @@ from simulation.scenario.model import Scenario
 from simulation.scenario.rates import clock_label
 from simulation.study.judging.objectives import ON_REQUESTS, Breach, Limit, Objective
 from simulation.study.judging.rules import Judgement, ObjectiveFacts
-from simulation.study.statistics.proportions import MOST_PROPOSED, propose_new_study
+from simulation.study.statistics.new_study import MOST_PROPOSED, could_show, propose_new_study
 
 
 def reason_texts(scenario: Scenario, judgement: Judgement) -> Iterator[str]:
@@ -48,19 +48,17 @@ def reason_texts(scenario: Scenario, judgement: Judgement) -> Iterator[str]:
 def _new_study_text(scenario: Scenario, judgement: Judgement) -> str:
     """Return what to do after an undecided answer, as a clause; it never adds runs to the same study."""
     objectives = scenario.objectives
-    study = propose_new_study(
-        judgement.runs_meeting,
-        judgement.runs_count,
-        objectives.in_runs,
-        objectives.confidence,
-        scenario.seed,
-    )
+    asked = (objectives.in_runs, objectives.confidence)
+    study = propose_new_study(judgement.runs_meeting, judgement.runs_count, *asked, scenario.seed)
     if study is None:
-        return f"a new study of up to {MOST_PROPOSED:,} runs would probably not show it either"
-    return (
-        f"a new study may decide it: --seed {study.seed} --replications {study.runs} "
-        f"--set objectives.confidence={study.confidence * 100:.10g}%"
+        words = "would probably not" if could_show(MOST_PROPOSED, *asked) else "cannot"
+        return f"a new study of up to {MOST_PROPOSED:,} runs {words} show it either"
+    stricter = (
+        ""
+        if study.confidence == objectives.confidence
+        else f" --set objectives.confidence={study.confidence * 100:.10g}%"
     )
+    return f"a new study may decide it: --seed {study.seed} --replications {study.runs}{stricter}"
 
 
 def _missed_texts(scenario: Scenario, facts: ObjectiveFacts) -> Iterator[str]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -106,20 +104,31 @@ def next_look(successes: int, trials: int, share: float, confidence: float, most
     return min(most, max(trials + 1, min(2 * trials, least)))
 
 
+CONFIRMATION_POWER = 0.9
+"""Probability with which a candidate as good as it looked is confirmed."""
+
+
+def failing_share(successes: int, trials: int) -> float:
+    """Return the share of runs that fail, by the mean of Jeffreys' posterior: ½ more of either kind.
+
+    It leaves room for failures that have not occurred yet.
+    """
+    return 1 - (successes + 0.5) / (trials + 1)
+
+
 def confirmation_runs(
     successes: int,
     trials: int,
     share: float,
     confidence: float,
     *,
-    power: float = 0.9,
+    power: float = CONFIRMATION_POWER,
     most: int,
 ) -> int:
     """Return how many fresh runs a confirmation takes so that it will probably succeed.
 
     The number is fixed before the first of these runs, because a bound holds only where the number of
-    runs does not depend on their results. The rate is taken to be (successes + ½)/(trials + 1), the mean of
-    Jeffreys' posterior, which leaves room for failures that have not occurred yet.
+    runs does not depend on their results. The share of failing runs is taken to be `failing_share`.
 
     Args:
         successes: Runs of the screening that meet the objectives.
@@ -129,7 +138,7 @@ def confirmation_runs(
         power: Required probability of success.
         most: Maximum number of runs; a confirmation that could not succeed with it takes more.
     """
-    fails = 1 - (successes + 0.5) / (trials + 1)
+    fails = failing_share(successes, trials)
     allowed = 0
     runs = fewest_runs(share, confidence)
     while special.bdtr(allowed, runs, fails) < power:
@@ -150,66 +159,6 @@ def confirmation_confidence(confidence: float, number: int) -> float:
     """
     left = (1 - confidence) * (1 - FIRST_CONFIRMATION_SPENDS) ** (number - 1)
     return 1 - FIRST_CONFIRMATION_SPENDS * left
-
-
-PROPOSED_SHARE = 0.05
-"""Share of a study's error probability that the study proposed after an undecided answer may have."""
-
-MOST_PROPOSED = 5000
-"""Maximum number of runs that are proposed; a question that needs more has no proposal."""
-
-
-@dataclass(frozen=True)
-class NewStudy:
-    """A new study of a candidate that is undecided, fixed before its first run.
-
-    Attributes:
-        seed: Its fresh seed.
-        runs: Its number of runs.
-        misses: Number of its runs that may break an objective while it still shows that the
-            candidate meets.
-        confidence: The confidence that it requires.
-    """
-
-    seed: int
-    runs: int
-    misses: int
-    confidence: float
-
-
-def propose_new_study(
-    successes: int, trials: int, share: float, confidence: float, seed: int
-) -> NewStudy | None:
-    """Return the study to propose after an undecided answer; None where none would decide it soon.
-
-    To add runs to a study because it is undecided is to look twice, and to repeat it with the same
-    confidence doubles its error probability. The proposed study has a fresh seed, and
-    `PROPOSED_SHARE` of the error probability: 99.75 % confidence after 95 %. Whoever does what each
-    undecided answer proposes errs with at most (1 − confidence)/(1 − `PROPOSED_SHARE`), 5.3 % at 95 %.
-
-    Args:
-        successes: Runs of the undecided study that meet the objectives.
-        trials: Its runs.
-        share: The share of runs that must meet them.
-        confidence: Its required confidence.
-        seed: Its seed.
-    """
-    stricter = round(1 - PROPOSED_SHARE * (1 - confidence), 12)
-    fails = 1 - (successes + 0.5) / (trials + 1)
-    needs_runs = math.log(1 - stricter) / math.log(share) if stricter < 1 else math.inf
-    if fails >= 1 - share or needs_runs > MOST_PROPOSED:
-        return None
-    runs = confirmation_runs(successes, trials, share, stricter, most=MOST_PROPOSED)
-    misses = 0
-    while clopper_pearson(runs - misses - 1, runs, stricter)[0] >= share:
-        misses += 1
-    if special.bdtr(misses, runs, fails) < 0.9:
-        return None
-    return NewStudy(fresh_seed(seed, PROPOSAL_NUMBER), runs, misses, stricter)
-
-
-PROPOSAL_NUMBER = 1000
-"""Number of the fresh seed of a proposed study, beyond those of all confirmations."""
 
 
 def fresh_seed(seed: int, number: int) -> int:

@@ -165,20 +165,39 @@ class _Diagnostician:
         self, missed: tuple[str, ...], judged: Scenario, anyway: tuple[str, ...]
     ) -> Diagnosis:
         """Return the causes of objectives that no single cause explains, and a change for all of them."""
+        found = self._find_causes(missed)
         causes: dict[RootCause, tuple[str, ...]] = {}
         changes: Values | None = {}
-        for name in missed:
-            alone = with_objectives(self.scenario, (name,))
-            hypothesis = self._find_cause((name,), alone)
+        for name, hypothesis in found.items():
             cause = RootCause.UNKNOWN if hypothesis is None else hypothesis.cause
             is_new = cause not in causes
             causes[cause] = (*causes.get(cause, ()), name)
             if hypothesis is None:
                 changes = None
             elif changes is not None and is_new:
+                alone = with_objectives(self.scenario, (name,))
                 changes = self._add_change(alone, changes, hypothesis.ladder)
         remedy = self._remedy(judged, (changes,)) if changes else None
         return self._diagnosis(list(causes.items()), anyway, remedy)
+
+    def _find_causes(self, missed: tuple[str, ...]) -> dict[str, Hypothesis | None]:
+        """Return the cause of each objective, None where there is none, in the order of their finding.
+
+        One cause may hide another, as lost requests count as slow ones. So an objective that no cause
+        explains alone is asked about once more with the causes of the others taken away.
+        """
+        alone = {name: with_objectives(self.scenario, (name,)) for name in missed}
+        found: dict[str, Hypothesis] = {}
+        for known in (False, True):
+            beside = tuple(found.values())
+            if known and not beside:
+                break
+            for name in missed:
+                if name not in found:
+                    cause = self._find_cause((name,), alone[name], beside)
+                    if cause is not None:
+                        found[name] = cause
+        return {**found, **{name: None for name in missed if name not in found}}
 
     def _add_change(self, aim: Scenario, changes: Values, ladder: Ladder) -> Values | None:
         """Return the changes with the first of a ladder that helps beside them; None where none does."""
@@ -189,9 +208,25 @@ class _Diagnostician:
                 return together
         return None
 
-    def _find_cause(self, missed: tuple[str, ...], aim: Scenario) -> Hypothesis | None:
-        """Return the first cause whose removal makes the runs meet the objectives of ``aim``."""
-        return next((each for each in self._ordered(missed) if self._is_cause(each, aim)), None)
+    def _find_cause(
+        self, missed: tuple[str, ...], aim: Scenario, beside: tuple[Hypothesis, ...] = ()
+    ) -> Hypothesis | None:
+        """Return the first cause whose removal makes the runs meet the objectives of ``aim``.
+
+        Args:
+            missed: The names of the objectives that are missed.
+            aim: The scenario with the objectives that must be met.
+            beside: Causes that are taken away at the same time; none of them alone suffices.
+        """
+        taken_away: Values = {}
+        for hypothesis in beside:
+            taken_away = {**taken_away, **hypothesis.removal}
+        for hypothesis in sorted(self._ordered(missed), key=lambda each: each not in beside):
+            removal = {**taken_away, **hypothesis.removal}
+            is_known = bool(beside) and removal == hypothesis.removal
+            if not is_known and self._is_cause(hypothesis, aim, removal):
+                return hypothesis
+        return None
 
     def _without(self, names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(name for name in limited_objectives(self.scenario) if name not in names)
@@ -236,14 +271,14 @@ class _Diagnostician:
         ]
         return sorted(possible, key=explained_count, reverse=True)
 
-    def _is_cause(self, hypothesis: Hypothesis, aim: Scenario) -> bool:
+    def _is_cause(self, hypothesis: Hypothesis, aim: Scenario, removal: Values) -> bool:
         """Return whether the runs meet the objectives once the cause is taken away."""
-        changed = self._changed(aim, hypothesis.removal)
+        changed = self._changed(aim, removal)
         if changed is None:
             return False
         runs = self.trials.try_change(changed)
         meeting = sum(meets(changed, run) for run in runs)
-        self.tried.append(TriedChange(hypothesis.cause, hypothesis.removal, len(runs), meeting))
+        self.tried.append(TriedChange(hypothesis.cause, removal, len(runs), meeting))
         before = [self.runs[k] for k in self.looked_at[: len(runs)]]
         if hypothesis.is_shown_by_fewer and runs:
             own_before, own = (_lost_count(each, hypothesis.losses) for each in (before, runs))

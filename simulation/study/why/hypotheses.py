@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from simulation.results.losses import LossCause
 from simulation.scenario.model import Scenario
 from simulation.scenario.traffic import RequestClass
+from simulation.study.candidates import may_surge
 from simulation.study.why.diagnosis import ENDS_WELL, RootCause, Values
 from simulation.study.why.ladders import (
     Ladder,
     durations,
     larger_windows,
     longer_s,
+    longer_than_lag_s,
     more_instances,
     rollout_keys,
     smaller_windows,
@@ -183,9 +185,7 @@ def _stops(scenario: Scenario) -> Iterator[Hypothesis]:
     )
     later: Ladder = ()
     if is_late:
-        keys = rollout_keys(scenario, "pre_stop")
-        values_s = [lag_s, *(value for value in longer_s(lag_s) if value <= 5 * lag_s)]
-        later = durations(keys, values_s)
+        later = durations(rollout_keys(scenario, "pre_stop"), longer_than_lag_s(lag_s))
     drawn = [name for name in rolled if scenario.services[name].balancer.policy in _DRAWN_TO_IDLE]
     if drawn:
         policies = {f"services.{name}.balancer.policy": "round_robin" for name in drawn}
@@ -350,11 +350,12 @@ def _rollout(scenario: Scenario) -> Iterator[Hypothesis]:
     if any(rule.guards is not None for rule in rules):
         yield Hypothesis(RootCause.GUARD, dict.fromkeys(guards, "none"))
     fewer, beside = smaller_windows(scenario), surges(scenario)
+    possible = beside if may_surge(scenario) else ()
     pool = frozenset({"lowest_in_pool"})
     if fewer:
-        yield Hypothesis(RootCause.WINDOW, fewer[-1], (*fewer, *beside), pool)
+        yield Hypothesis(RootCause.WINDOW, fewer[-1], (*fewer, *possible), pool)
     if beside:
-        ladder = (*beside, *more_instances(scenario))
+        ladder = (*possible, *more_instances(scenario))
         yield Hypothesis(RootCause.WINDOW, beside[0], ladder, pool)
     if any(scenario.surge_count(name) > 1 for name in scenario.rolled_services()):
         most = max(scenario.surge_count(name) for name in scenario.rolled_services())

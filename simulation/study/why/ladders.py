@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from simulation.scenario.model import Scenario
 from simulation.scenario.units import format_duration
 from simulation.study.why.diagnosis import Values
+from simulation.study.why.round_values import round_values
 
 Ladder = tuple[Values, ...]
 
@@ -16,6 +17,9 @@ _MOST_STEPS = 8
 
 _FARTHEST = 20.0
 """A duration is prolonged by this factor at most."""
+
+_TIMES_LAG = 5
+"""A `pre_stop` is this multiple of the lag of a balancer at most."""
 
 _DURATIONS_S = (
     *(0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 45.0),
@@ -45,6 +49,14 @@ def _thin(values: list[float]) -> list[float]:
         return values
     step = (len(values) - 1) / (_MOST_STEPS - 1)
     return [values[round(number * step)] for number in range(_MOST_STEPS)]
+
+
+def longer_than_lag_s(lag_s: float) -> list[float]:
+    """Return round durations above the lag of a balancer, up to five times as long, ascending.
+
+    A plan whose `pre_stop` is the lag itself is refused.
+    """
+    return _thin(round_values(lag_s, _TIMES_LAG * lag_s))
 
 
 def durations(keys: Iterable[str], values_s: Iterable[float]) -> Ladder:

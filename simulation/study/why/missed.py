@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from simulation.results.run_result import RunResult
 from simulation.scenario.model import Scenario
+from simulation.study.judging.figures import read_run
 from simulation.study.verdict import verdict
 from simulation.study.why.changes import limited_objectives, with_objectives
 from simulation.study.why.diagnosis import ENDS_WELL
@@ -13,7 +14,7 @@ from simulation.study.why.diagnosis import ENDS_WELL
 
 def meets(scenario: Scenario, run: RunResult) -> bool:
     """Return whether one run meets the objectives."""
-    return verdict(scenario, [run]).runs_meeting == 1
+    return read_run(scenario, run).is_good
 
 
 def missed_objectives(scenario: Scenario, runs: Sequence[RunResult]) -> tuple[str, ...]:

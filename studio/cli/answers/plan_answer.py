@@ -69,7 +69,7 @@ def refusal(found: SearchResult) -> Refused:
     notes = "".join(f"; {line}" for line in qualifying_lines(found.scenario, applied))
     return Refused(
         f"no plan is written, none meets the objectives: {_why_none(found)}"
-        f"{_remedy_of_nearest(found)}{_accept_hint(found)}{notes}"
+        f"{_accept_hint(found)}{notes}"
     )
 
 
@@ -111,6 +111,7 @@ def search_json(found: SearchResult, alternatives: Alternatives | None = None) -
     """
     from executor.base.canonical_json import digest_of
     from simulation.planning.evidence import candidate_evidence, evidence_of
+    from simulation.planning.search_runs import planned_json
     from simulation.study.notes import notes_json, notes_of
 
     applied = [outcome.case.scenario for outcome in found.looked]
@@ -119,6 +120,7 @@ def search_json(found: SearchResult, alternatives: Alternatives | None = None) -
         "schema": "rollcast.search/1",
         "scenario": found.scenario.name,
         "scenario_digest": digest_of(found.scenario.as_data()),
+        "planned": planned_json(found),
         "chosen": found.chosen,
         "next_best": found.next_best(),
         "front": list(found.front),
@@ -149,8 +151,10 @@ def print_search_result(
         all_rows: Whether the table shows every candidate.
     """
     from simulation.planning.evidence import counts_of, listed_candidates, table_rows
+    from simulation.planning.search_runs import last_confirmation_runs, search_runs
     from studio.cli.tables import answer_console
     from studio.views.answers.rows_text import MOST_ROWS
+    from studio.views.answers.runs_text import search_runs_text
 
     console = answer_console()
     if found.scenario.question:
@@ -173,17 +177,20 @@ def print_search_result(
     hidden = f" {more:,} more rows: --all shows them." if more else ""
     console.print(f"{len(found.looked):,} candidates: {counts}.{hidden}", style="dim")
     _print_why(console, found, listed_candidates(found))
-    if not found.front:
-        return
-    front = "; ".join(
-        _name(found, number, begins_sentence=False) for number in found.front[:NAMED_WHEN_REFUSED]
-    )
-    more = len(found.front) - NAMED_WHEN_REFUSED
-    console.print(
-        f"Of those that do not fail, no other is both faster and lower in p99 than: {front}"
-        f"{f'; and {more} more' if more > 0 else ''}."
-    )
-    console.print()
+    if found.front:
+        front = "; ".join(
+            _name(found, number, begins_sentence=False)
+            for number in found.front[:NAMED_WHEN_REFUSED]
+        )
+        more = len(found.front) - NAMED_WHEN_REFUSED
+        console.print(
+            f"Of those that do not fail, no other is both faster and lower in p99 than: {front}"
+            f"{f'; and {more} more' if more > 0 else ''}."
+        )
+    planned = search_runs_text(search_runs(found.scenario), last_confirmation_runs(found))
+    console.print(f"{planned}.", style="dim")
+    if answer:
+        console.print()
 
 
 def _print_why(console: Console, found: SearchResult, numbers: list[int]) -> None:
@@ -258,18 +265,14 @@ def _clock(start_label: str) -> str:
     return start_label.removesuffix(":00") if has_seconds else start_label
 
 
-def _remedy_of_nearest(found: SearchResult) -> str:
-    """Return the simulated change that helps the nearest candidate that has one; else nothing."""
-    from simulation.planning.evidence import listed_candidates
-    from studio.views.why.diagnosis_text import remedy_sentence
-
-    for number in listed_candidates(found):
-        result = found.looked[number].result
-        diagnosis = None if result is None else result.diagnosis
-        if diagnosis is not None and diagnosis.remedy is not None:
-            name = _name(found, number, begins_sentence=False)
-            return f". For {name}: {remedy_sentence(diagnosis)}"
-    return ""
+def has_remedy(found: SearchResult) -> bool:
+    """Return whether a change is shown with which a candidate meets; the lines of reasons say it."""
+    return any(
+        outcome.result is not None
+        and outcome.result.diagnosis is not None
+        and outcome.result.diagnosis.remedy is not None
+        for outcome in found.looked
+    )
 
 
 def _accept_hint(found: SearchResult) -> str:

@@ -33,6 +33,7 @@ _KIND_TEXTS = {
     ChangeKind.MORE_INSTANCES: "more instances",
     ChangeKind.NARROWER_WINDOW: "a narrower window",
     ChangeKind.WIDER_WINDOW: "a wider window",
+    ChangeKind.SURGE: "a surge that keeps the whole fleet in the pool",
     ChangeKind.SHORTER_PAUSE: "a shorter pause",
     ChangeKind.LONGER_DRAIN: "a longer drain",
     ChangeKind.LONGER_PRE_STOP: "a longer pre-stop",
@@ -66,6 +67,8 @@ def change_text(alternative: Alternative) -> str:
             service = change.key.split(".")[1]
             of_service = f" of {service}" if len(scenario.services) > 1 else ""
             return f"{instances_text(int(value))}{of_service}"
+        case ChangeKind.SURGE:
+            return f"surge {value:g}"
         case ChangeKind.SHORTER_PAUSE:
             return f"pause {length_text(value)}" if value else "no pause"
         case ChangeKind.LONGER_DRAIN:
@@ -83,9 +86,14 @@ def change_text(alternative: Alternative) -> str:
 
 
 def way_text(alternative: Alternative) -> str:
-    """Return the way to roll with which the change meets; empty where the change is the window."""
+    """Return the way to roll with which the change meets; empty where the change is the window.
+
+    With a surge that keeps the whole fleet in the pool, the window has no effect.
+    """
     if alternative.change.kind in _WINDOWS:
         return ""
+    if alternative.change.kind is ChangeKind.SURGE:
+        return "the whole fleet in the pool"
     candidate = alternative.candidate
     batch = ", batch" if candidate.advance == "batch" else ""
     return f"window {candidate.window}{batch}"
@@ -104,6 +112,8 @@ def cost_text(alternative: Alternative) -> str:
         assert not isinstance(before, str)
         share = percent_text(cost.instances_count / before)
         parts.append(f"{instances_text(cost.instances_count)} for good ({share} more)")
+    if cost.surge_count:
+        parts.append(f"{instances_text(cost.surge_count)} more during the rollout")
     if cost.later_s:
         word = "later" if cost.later_s > 0 else "earlier"
         parts.append(f"{length_text(abs(cost.later_s))} {word}")
@@ -235,4 +245,8 @@ def values_of(alternative: Alternative) -> dict[str, object]:
     if change.kind not in _WINDOWS:
         is_text = isinstance(change.value, str) or change.kind in (*_DURATIONS, *_STARTS)
         values[change.key] = value_text(change) if is_text else change.value
+    if change.kind is ChangeKind.SURGE:
+        values["rollout.min_healthy"] = alternative.case.scenario.min_healthy_count(
+            alternative.case.scenario.service_name
+        )
     return values

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from simulation.planning.search_runs import ConfirmationReason, ConfirmationRuns, SearchRuns
 from simulation.study.statistics.number_of_runs import BUDGET_S, PlannedRuns, RunsReason
 from simulation.study.statistics.occurrence import Occurrence
+from simulation.study.statistics.proportions import CONFIRMATION_POWER
 from studio.views.figures_text import between_text, percent_text
 
 
@@ -24,6 +26,43 @@ def planned_text(planned: PlannedRuns) -> str:
         return f"{runs} ({reason}); too few to show that a candidate meets"
     of_them = "none of them" if planned.misses == 0 else f"at most {planned.misses} of them"
     return f"{runs} ({reason}); a candidate that meets breaks an objective in {of_them}"
+
+
+def search_runs_text(runs: SearchRuns, confirmation: ConfirmationRuns | None) -> str:
+    """Return the numbers of runs of a search and their reasons, as sentences without the last full stop.
+
+    Args:
+        runs: The numbers of the search.
+        confirmation: The number of its last confirmation; None where none was made.
+    """
+    of_what = "that are asked for" if runs.is_asked else "that can show the objectives at least"
+    search = (
+        f"{runs.first:,} paired runs of each candidate, then up to {runs.most:,} of one (five times the "
+        f"{runs.fewest:,} {of_what})"
+    )
+    if confirmation is None:
+        return search
+    count = f"{confirmation.count:,} runs on a fresh seed"
+    match confirmation.reason:
+        case ConfirmationReason.ASKED:
+            reason = "as asked for"
+        case ConfirmationReason.ENOUGH:
+            reason = (
+                "fixed before the first; what holds as often as this did in the search, "
+                f"{confirmation.screened_meeting:,} of {confirmation.screened:,} runs, is confirmed with "
+                f"{percent_text(CONFIRMATION_POWER)} probability"
+            )
+        case ConfirmationReason.MOST:
+            reason = f"fixed before the first; one candidate gets at most {runs.most:,}"
+        case ConfirmationReason.FEWEST:
+            reason = "fixed before the first; fewer cannot confirm anything"
+    of_them = (
+        "none of them" if confirmation.misses == 0 else f"at most {confirmation.misses} of them"
+    )
+    return (
+        f"{search}. Confirmation: {count} ({reason}); a candidate that is confirmed breaks an objective "
+        f"in {of_them}"
+    )
 
 
 def occurrence_text(occurrence: Occurrence, losses: str) -> str:

@@ -28,6 +28,11 @@ from simulation.planning.evidence import (
 from simulation.planning.make_plan import resimulate, self_contained
 from simulation.planning.search import search
 from simulation.planning.search_result import SearchResult
+from simulation.planning.search_runs import (
+    ConfirmationReason,
+    ConfirmationRuns,
+    last_confirmation_runs,
+)
 from simulation.results.run_result import METRICS, Ending, RunResult
 from simulation.results.states import StateIntervals
 from simulation.scenario.model import Scenario
@@ -208,6 +213,33 @@ def test_the_budget_of_runs_is_kept() -> None:
     assert found.looked[0].outcome == "undecided"
     assert there.runs[3, 1] == 5 * 59
     assert "neither shows nor refutes 95 %" in found.looked[0].reason
+
+
+def test_where_the_budget_ends_only_the_runs_so_far_are_told() -> None:
+    """A new study is proposed after a whole one only: see `statistics.new_study`."""
+    unsure = {window: Way(10 + 10 * window, meets_fraction=0.955) for window in range(1, 20)}
+    found, _, _ = searched({**unsure, 20: Way(500)}, seed=3, instances=40)
+    assert found.runs_count == 20 * FIRST_LOOK + 10 * 5 * 59
+    assert outcomes(found)[20] == "undecided"
+    assert found.looked[-1].reason == "so far 10 of 10 runs meet, and the search has no run left"
+
+
+def test_the_number_of_runs_of_a_confirmation_has_its_reason() -> None:
+    def reason_of(way: Way, **parts: Any) -> ConfirmationRuns | None:
+        one = world(**parts)
+        there = World(one.seed, {(1, ""): way})
+        found = search(one, cases_of(one, [1]), Execution(jobs=1), simulate=there)
+        assert found is not None
+        return last_confirmation_runs(found)
+
+    reason = ConfirmationReason
+    assert reason_of(Way(10)) == ConfirmationRuns(127, 2, reason.ENOUGH, 59, 59)
+    assert reason_of(Way(10), replications=400) == ConfirmationRuns(400, 12, reason.ASKED, 59, 59)
+    rough = reason_of(Way(10, meets_fraction=0.975, confirms_fraction=1.0))
+    assert rough is not None
+    assert rough.reason is reason.MOST
+    assert rough.count <= 5 * 59
+    assert reason_of(Way(10, meets_fraction=0.0)) is None
 
 
 @given(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from simulation.study.statistics.means import Difference, interval, paired_difference, t_interval
+from simulation.study.statistics.new_study import PROPOSAL_NUMBER, propose_new_study
 from simulation.study.statistics.number_of_runs import misses_of
 from simulation.study.statistics.proportions import (
     answer_of,
@@ -21,7 +22,6 @@ from simulation.study.statistics.proportions import (
     fewest_runs,
     fresh_seed,
     next_look,
-    propose_new_study,
 )
 
 SHARES = st.floats(0.05, 0.99)
@@ -93,7 +93,7 @@ def test_an_answer_needs_its_bound(good: int, runs: int, answer: str) -> None:
 
 @pytest.mark.parametrize(
     ("good", "runs", "proposed"),
-    [(58, 59, (994, 31)), (176, 181, (1669, 59)), (57, 60, None), (8, 10, None)],
+    [(58, 59, (994, 31)), (176, 181, (1669, 59)), (57, 60, None), (180, 190, None)],
 )
 def test_after_an_undecided_answer_a_stricter_study_on_a_fresh_seed_is_proposed(
     good: int, runs: int, proposed: tuple[int, int] | None
@@ -104,6 +104,36 @@ def test_after_an_undecided_answer_a_stricter_study_on_a_fresh_seed_is_proposed(
         assert study.confidence == 0.9975
         assert study.seed not in {1, *(fresh_seed(1, number) for number in range(1, 6))}
         assert misses_of(study.runs, 0.95, study.confidence) == study.misses
+
+
+@pytest.mark.parametrize(
+    ("good", "runs", "proposed"),
+    [(1, 1, (181, 4)), (4, 4, (181, 4)), (58, 58, (181, 4)), (57, 58, (506, 17)), (3, 4, None)],
+)
+def test_after_too_few_runs_to_show_anything_the_confidence_stays(
+    good: int, runs: int, proposed: tuple[int, int] | None
+) -> None:
+    study = propose_new_study(good, runs, 0.95, 0.95, 1)
+    assert (None if study is None else (study.runs, study.misses)) == proposed
+    if study is not None:
+        assert study.confidence == 0.95
+        assert study.seed == fresh_seed(1, PROPOSAL_NUMBER)
+
+
+@pytest.mark.parametrize(
+    ("share", "confidence", "proposed"),
+    [
+        (0.95, 0.9975, (267, 4)),  # the second study was asked for with too few runs
+        (0.5, 0.9, (20, 6)),
+        (0.999, 0.95, (2995, 0)),
+        (0.9995, 0.95, None),
+    ],
+)
+def test_where_all_of_too_few_runs_meet_a_planned_number_is_proposed(
+    share: float, confidence: float, proposed: tuple[int, int] | None
+) -> None:
+    study = propose_new_study(2, 2, share, confidence, 1)
+    assert (None if study is None else (study.runs, study.misses)) == proposed
 
 
 def test_whoever_follows_every_proposal_errs_in_at_most_5_3_percent() -> None:

@@ -14,6 +14,7 @@ from simulation.study.compare import Comparison, Confirmed, compare
 from simulation.study.driver import run_study
 from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
+from simulation.study.statistics.new_study import PROPOSAL_NUMBER
 from simulation.study.statistics.proportions import fresh_seed
 from studio.views.figures_text import shown_columns, table_row
 from studio.views.sentences import loss_table
@@ -376,6 +377,19 @@ def test_the_table_shows_the_figures_of_the_comparison(rollcast: CommandLine) ->
     )
     assert answer_line in lines
     assert any(line.startswith("Window 2: duration −") for line in lines)
+
+
+def test_too_few_runs_that_all_meet_propose_a_study_that_decides(rollcast: CommandLine) -> None:
+    sure = ("--set", "objectives.in_runs=95%")
+    few = rollcast("compare", "shop.yaml", "--windows", "2", *sure, *ONE)
+    study = ("--seed", str(fresh_seed(1, PROPOSAL_NUMBER)), "--replications", "181")
+    assert (
+        "4 of 4 runs meet every objective, which neither shows nor refutes 95 % with 95 % confidence; "
+        f"a new study may decide it: {' '.join(study)}"
+    ) in " ".join(few.out.split())
+    assert "objectives.confidence" not in few.out
+    decided = rollcast("compare", "shop.yaml", "--windows", "2", *sure, *study, *ONE)
+    assert "Window 2 meets every objective in 181 of 181 runs" in decided.out
 
 
 MANY = ("--windows", "1,2,3,4,5,6", "--pauses", "0s,1s,2s", "--drain-timeouts", "5s,30s,60s,90s")

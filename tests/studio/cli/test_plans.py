@@ -33,6 +33,13 @@ def test_the_fastest_that_meets_becomes_a_plan(rollcast: CommandLine) -> None:
         "seeds (6 of 6 runs)."
     ) in answer.out
     assert "The plan is in plan.json" in answer.out
+    runs = (
+        "10 paired runs of each candidate, then up to 20 of one (five times the 4 that can show the "
+        "objectives at least). Confirmation: 6 runs on a fresh seed (fixed before the first; what holds "
+        "as often as this did in the search, 10 of 10 runs, is confirmed with 90 % probability); a "
+        "candidate that is confirmed breaks an objective in at most 1 of them."
+    )
+    assert runs in " ".join(answer.out.split())
     plan = read_plan(rollcast.folder / "plan.json")
     compared = rollcast("compare", "shop.yaml", "--json", *ONE).json
     chosen = compared["candidates"][compared["chosen"]]
@@ -47,6 +54,19 @@ def test_the_fastest_that_meets_becomes_a_plan(rollcast: CommandLine) -> None:
     assert plan.step_deadlines_s[Step.TAKE_OUT] == 15.0  # at least ten seconds, and the drain
     assert plan.valid_until() - plan.created_at == timedelta(days=7)
     assert datetime.now(UTC) - plan.created_at < timedelta(minutes=5)
+
+
+def test_runs_that_are_asked_for_are_said_so(rollcast: CommandLine) -> None:
+    told = ("plan", "shop.yaml", "-o", "plan.json", "--replications", "30", *ONE)
+    answer = " ".join(rollcast(*told).out.split())
+    assert "then up to 150 of one (five times the 30 that are asked for)." in answer
+    assert "Confirmation: 30 runs on a fresh seed (as asked for); a candidate" in answer
+    assert rollcast(*told, "--json").json["planned"] == {
+        "first_runs": 10,
+        "most_runs": 150,
+        "reason": "asked",
+        "confirmation": {"runs": 30, "misses": 12, "reason": "asked"},
+    }
 
 
 @pytest.mark.parametrize(

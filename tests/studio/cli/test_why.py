@@ -45,7 +45,7 @@ def test_two_mistakes_are_told_with_the_change_that_avoids_both(mistakes: Comman
         in text
     )
     assert "p99 above 1 s: a window of 7 of 8 instances takes too much out of the pool." in text
-    assert "`rollout.pre_stop: 1s; rollout.window: " in text
+    assert "`rollout.pre_stop: 1.2s; rollout.window: " in text
     assert "runs on a fresh seed meet every objective." in text
     assert "refused after the stop" in answer.out  # the table of losses
     assert "no rollout 12 of 12" in text  # what was tried
@@ -74,7 +74,7 @@ def test_the_remedy_of_the_json_meets_when_it_is_set(mistakes: CommandLine) -> N
 def test_a_window_of_its_own_is_examined(mistakes: CommandLine) -> None:
     told = mistakes("why", "mistakes.yaml", "--window", "1", *ONE).out
     assert told.startswith("Window 1 fails")
-    assert "`rollout.pre_stop: 1s` would avoid this" in told
+    assert "`rollout.pre_stop: 1.2s` would avoid this" in told
 
 
 def test_what_meets_has_nothing_to_explain(rollcast: CommandLine) -> None:
@@ -91,7 +91,7 @@ def test_compare_tells_why_each_candidate_fails(mistakes: CommandLine) -> None:
     answer = mistakes("compare", "mistakes.yaml", "--windows", "1,7", *ONE)
     text = " ".join(answer.out.partition("Why:")[2].split())
     assert text.startswith("Window 1: ")
-    assert "`rollout.pre_stop: 1s` would avoid this" in text
+    assert "`rollout.pre_stop: 1.2s` would avoid this" in text
     assert "Window 7: " in text
     assert "a window of 7 of 8 instances takes too much out of the pool" in text
 
@@ -100,8 +100,10 @@ def test_a_refused_plan_offers_the_simulated_change(mistakes: CommandLine) -> No
     answer = mistakes("plan", "mistakes.yaml", "--windows", "1,2", "-o", "plan.json", *ONE)
     assert answer.code == 3
     assert answer.err.count("\n") == 1
-    assert ". For window 2: `rollout.pre_stop: 1s` would avoid this: " in answer.err
+    assert "would avoid" not in answer.err
     assert "Window 1: " in answer.out
+    assert "`rollout.pre_stop: 1.2s` would avoid this: " in " ".join(answer.out.split())
+    assert answer.out.count("What would meet every objective: pre-stop 1.2 s, with window 2") == 1
     assert "pre-stop is 0 s" in answer.out
 
 

@@ -51,25 +51,27 @@ def found(offered: Sequence[Alternative] = (), **parts: Any) -> Alternatives:
 @pytest.mark.parametrize(
     ("kind", "key", "value", "before", "cost", "words", "costs"),
     [
-        (K.MORE_INSTANCES, "services.app.instances", 8, 6, Cost(2, 12.0), "8 instances",
+        (K.MORE_INSTANCES, "services.app.instances", 8, 6, Cost(2, 0, 12.0), "8 instances",
          "2 instances for good (33 % more), takes 12.0 s longer"),
-        (K.WIDER_WINDOW, "rollout.window", 2, 1, Cost(0, -30.0), "window 2",
+        (K.WIDER_WINDOW, "rollout.window", 2, 1, Cost(0, 0, -30.0), "window 2",
          "takes 30.0 s less"),
-        (K.SHORTER_PAUSE, "rollout.pause", 15.0, 20.0, Cost(0, -25.0), "pause 15 s",
+        (K.SURGE, "rollout.surge", 2, 0, Cost(0, 2, 4.0), "surge 2",
+         "2 instances more during the rollout, takes 4.0 s longer"),
+        (K.SHORTER_PAUSE, "rollout.pause", 15.0, 20.0, Cost(0, 0, -25.0), "pause 15 s",
          "takes 25.0 s less"),
-        (K.SHORTER_PAUSE, "rollout.pause", 0.0, 20.0, Cost(0, -0.5), "no pause",
+        (K.SHORTER_PAUSE, "rollout.pause", 0.0, 20.0, Cost(0, 0, -0.5), "no pause",
          "nothing"),
-        (K.LONGER_DRAIN, "rollout.drain.timeout", 90.0, 30.0, Cost(0, 61.0), "drain timeout 1.5 min",
+        (K.LONGER_DRAIN, "rollout.drain.timeout", 90.0, 30.0, Cost(0, 0, 61.0), "drain timeout 1.5 min",
          "takes 1 min 01 s longer"),
-        (K.LONGER_PRE_STOP, "rollout.pre_stop", 2.5, 0.0, Cost(0, 7.5), "pre-stop 2.5 s",
+        (K.LONGER_PRE_STOP, "rollout.pre_stop", 2.5, 0.0, Cost(0, 0, 7.5), "pre-stop 2.5 s",
          "takes 7.5 s longer"),
-        (K.EARLIER_START, "clock.start", "00:00:00", "03:30:00", Cost(0, 1.5, -12600.0), "start at 00:00",
+        (K.EARLIER_START, "clock.start", "00:00:00", "03:30:00", Cost(0, 0, 1.5, -12600.0), "start at 00:00",
          "3.5 h earlier"),
-        (K.HIGHER_P99_LIMIT, "objectives.latency_p99", 9.0, 4.0, Cost(0, 0.0, 0.0, 5.0), "p99 limit 9 s",
+        (K.HIGHER_P99_LIMIT, "objectives.latency_p99", 9.0, 4.0, Cost(0, 0, 0.0, 0.0, 5.0), "p99 limit 9 s",
          "5 s above the limit of 4 s"),
-        (K.HIGHER_ERROR_LIMIT, "objectives.error_fraction", 0.005, 0.001, Cost(0, 0.0, 0.0, 0.004),
+        (K.HIGHER_ERROR_LIMIT, "objectives.error_fraction", 0.005, 0.001, Cost(0, 0, 0.0, 0.0, 0.004),
          "error limit 0.5 %", "0.4 % above the limit of 0.1 %"),
-        (K.LONGER_DURATION_LIMIT, "objectives.duration", 300.0, 180.0, Cost(0, 0.0, 0.0, 120.0),
+        (K.LONGER_DURATION_LIMIT, "objectives.duration", 300.0, 180.0, Cost(0, 0, 0.0, 0.0, 120.0),
          "duration limit 5 min", "2 min above the limit of 3 min"),
     ],
 )  # fmt: skip
@@ -94,6 +96,26 @@ def test_the_sentence_joins_the_changes_with_the_way_to_roll() -> None:
     )
     assert more_text([]) == ""
     assert more_text([more, wider]) == "; so would 8 instances, with window 2 or window 2"
+
+
+def test_a_surge_says_that_the_whole_fleet_stays() -> None:
+    surge = alternative(
+        K.SURGE,
+        "rollout.surge",
+        2,
+        0,
+        Cost(surge_count=2),
+        rollout={"window": 1, "surge": 2, "min_healthy": 6},
+    )
+    assert more_text([surge]) == "; so would surge 2, with the whole fleet in the pool"
+    assert values_of(surge) == {
+        "rollout.window": 1,
+        "rollout.surge": 2,
+        "rollout.min_healthy": 6,
+    }
+    assert option_text(surge, small_shop()) == (
+        "--set rollout.drain.timeout=30s --set rollout.min_healthy=6 --set rollout.surge=2 --window 1"
+    )
 
 
 def test_nothing_found_says_what_was_tried() -> None:

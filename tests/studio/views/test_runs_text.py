@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from simulation.planning.search_runs import ConfirmationReason, ConfirmationRuns, SearchRuns
 from simulation.study.statistics.number_of_runs import PlannedRuns, RunsReason
 from simulation.study.statistics.occurrence import occurrence
-from studio.views.answers.runs_text import occurrence_text, planned_text
+from studio.views.answers.runs_text import occurrence_text, planned_text, search_runs_text
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,52 @@ from studio.views.answers.runs_text import occurrence_text, planned_text
 )
 def test_the_number_of_runs_and_its_reason_are_said(planned: PlannedRuns, text: str) -> None:
     assert planned_text(planned) == text
+
+
+NEEDED = SearchRuns(first=10, most=295, fewest=59, is_asked=False, budget=2950)
+ASKED = SearchRuns(first=10, most=2000, fewest=400, is_asked=True, budget=20000)
+SEARCH = (
+    "10 paired runs of each candidate, then up to 295 of one (five times the 59 that can show the "
+    "objectives at least)"
+)
+
+
+@pytest.mark.parametrize(
+    ("runs", "confirmation", "text"),
+    [
+        (NEEDED, None, SEARCH),
+        (
+            NEEDED,
+            ConfirmationRuns(127, 2, ConfirmationReason.ENOUGH, 59, 59),
+            f"{SEARCH}. Confirmation: 127 runs on a fresh seed (fixed before the first; what holds as "
+            "often as this did in the search, 59 of 59 runs, is confirmed with 90 % probability); a "
+            "candidate that is confirmed breaks an objective in at most 2 of them",
+        ),
+        (
+            NEEDED,
+            ConfirmationRuns(287, 8, ConfirmationReason.MOST, 290, 295),
+            f"{SEARCH}. Confirmation: 287 runs on a fresh seed (fixed before the first; one candidate "
+            "gets at most 295); a candidate that is confirmed breaks an objective in at most 8 of them",
+        ),
+        (
+            NEEDED,
+            ConfirmationRuns(313, 0, ConfirmationReason.FEWEST, 59, 59),
+            f"{SEARCH}. Confirmation: 313 runs on a fresh seed (fixed before the first; fewer cannot "
+            "confirm anything); a candidate that is confirmed breaks an objective in none of them",
+        ),
+        (
+            ASKED,
+            ConfirmationRuns(400, 12, ConfirmationReason.ASKED, 59, 59),
+            "10 paired runs of each candidate, then up to 2,000 of one (five times the 400 that are "
+            "asked for). Confirmation: 400 runs on a fresh seed (as asked for); a candidate that is "
+            "confirmed breaks an objective in at most 12 of them",
+        ),
+    ],
+)
+def test_the_numbers_of_runs_of_a_search_and_their_reasons_are_said(
+    runs: SearchRuns, confirmation: ConfirmationRuns | None, text: str
+) -> None:
+    assert search_runs_text(runs, confirmation) == text
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from simulation.planning.alternatives.ladders import find_smallest, ladders_of
 from simulation.planning.alternatives.model import ChangeKind
-from simulation.planning.alternatives.round_values import round_values
 from simulation.study.case import cases_of
+from simulation.study.why.round_values import round_values
 from tests.helpers.scenarios import of_services, scenario
 
 K = ChangeKind
@@ -90,6 +90,37 @@ def test_windows_go_one_by_one_and_those_that_break_a_rule_are_left_out() -> Non
     assert values(K.NARROWER_WINDOW, instances=5, rollout={"window": 4}) == [3, 2, 1]
     workload = {"workload": {"kind": "StatefulSet", "name": "db"}}
     assert values(K.WIDER_WINDOW, rollout={"window": 1}, service=workload) == []
+
+
+def test_a_surge_is_tried_where_the_tool_has_one_and_keeps_the_whole_fleet() -> None:
+    beside = {"window": 2, "surge": 2}
+    assert values(K.SURGE, instances=5, rollout=beside) == [2, 3, 4, 5]
+    whole = {"window": 2, "surge": 2, "min_healthy": 5}
+    assert values(K.SURGE, instances=5, rollout=whole) == [3, 4, 5]
+    deployment = {"workload": {"kind": "Deployment", "name": "shop"}}
+    assert values(K.SURGE, instances=3, service=deployment) == [1, 2, 3]
+    [case] = cases_of(scenario(instances=4, rollout={"window": "50%", "replacement": "beside"}))
+    [ladder] = ladders_of(K.SURGE, case, 60.0)
+    rung = ladder[0].case.scenario
+    assert (rung.surge_count("app"), rung.min_healthy_count("app")) == (1, 4)
+    assert (ladder[0].change.before, ladder[0].case.candidate.window) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {},  # hosts that are updated in place
+        {"service": {"workload": {"kind": "StatefulSet", "name": "db"}}, "rollout": {"window": 1}},
+        {"service": {"workload": {"kind": "Deployment", "name": "shop"}},
+         "rollout": {"window": 1, "replacement": "in_place"}},
+        {"service": {"workload": {"kind": "Deployment", "name": "shop"}},
+         "rollout": {"window": 1, "advance": "batch"}},
+        {"service": {"rollout": {"min_healthy": 1}}, "rollout": {"surge": 1}},
+        {"rollout": {"strategy": "recreate"}},
+    ],
+)  # fmt: skip
+def test_where_the_tool_has_no_surge_none_is_tried(parts: dict[str, Any]) -> None:
+    assert values(K.SURGE, **parts) == []
 
 
 def test_pauses_end_with_none_and_waits_end_at_their_longest() -> None:

@@ -112,6 +112,21 @@ INFEASIBLE = {
         frozenset({K.SHORTER_PAUSE, K.WIDER_WINDOW, K.LONGER_DURATION_LIMIT}),
         frozenset({K.MORE_INSTANCES, K.LATER_START}),
     ),
+    "a Deployment without an instance to spare": Infeasible(
+        {
+            "rate": "62/s",
+            "instances": 4,
+            "slots": 2,
+            "service_time": {"mean": "100ms", "cv": 1},
+            "policy": "least_connections",
+            "steps": _STEPS,
+            "rollout": {"window": 1, "replacement": "beside"},
+            "objectives": {"latency_p99": "900ms", "duration": "18s"},
+        },
+        (1, 2),
+        frozenset({K.SURGE}),
+        frozenset({K.WIDER_WINDOW, K.NARROWER_WINDOW, K.LONGER_DURATION_LIMIT}),
+    ),
     "a start in a freeze": Infeasible(
         {
             "rate": {"daily": {"low": "10/s", "high": "40/s", "peak": "14:00"}},
@@ -161,3 +176,14 @@ def test_each_offered_change_meets_in_a_fresh_study(name: str) -> None:
         cases = cases_of(fresh)
         result = compare(fresh, cases, list(run_rows(fresh, cases, HERE))).candidates[0]
         assert result.verdict.answer == "meets", (alternative.change, result.verdict)
+
+
+@pytest.mark.slow
+def test_the_smallest_surge_is_offered_that_keeps_the_fleet_and_is_fast_enough() -> None:
+    """One instance more keeps the p99 and takes 24 s; two take 13 s, where 18 s are allowed."""
+    found = find_for(INFEASIBLE["a Deployment without an instance to spare"])
+    [surge] = [one for one in found.offered if one.change.kind is K.SURGE]
+    assert (surge.change.key, surge.change.value, surge.change.before) == ("rollout.surge", 2, 0)
+    assert surge.cost.surge_count == 2
+    assert surge.case.scenario.min_healthy_count("app") == 4
+    assert surge.to_json()["candidate"]["surge"] == 2

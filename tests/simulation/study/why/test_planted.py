@@ -62,11 +62,11 @@ def test_losses_are_told_by_cause_and_phase() -> None:
     assert explanation.share == 1.0
     assert (diagnosis.runs, diagnosis.runs_breaking) == (20, 20)
     assert diagnosis.remedy is not None
-    assert diagnosis.remedy.values == {"rollout.pre_stop": "1s"}
+    assert diagnosis.remedy.values == {"rollout.pre_stop": "1.2s"}
     assert diagnosis.remedy.runs_meeting >= 0.9 * diagnosis.remedy.runs
     assert diagnosis.trials[0].cause is RootCause.FLEET
     assert diagnosis.trials[0].runs_meeting == diagnosis.trials[0].runs == 12
-    assert diagnosis.to_json()["remedy"]["values"] == {"rollout.pre_stop": "1s"}
+    assert diagnosis.to_json()["remedy"]["values"] == {"rollout.pre_stop": "1.2s"}
 
 
 def test_two_mistakes_are_both_named_and_one_change_helps_against_both() -> None:
