@@ -18,7 +18,7 @@ Settings = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Setting:
+class ToolSetting:
     """One setting of a tool.
 
     Attributes:
@@ -46,7 +46,7 @@ class Written:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Advice:
     """A piece of advice on settings that each pass the tool's own validation.
 
     Attributes:
@@ -77,7 +77,7 @@ class Dialect(Protocol):
 
     name: str
     title: str
-    settings: tuple[Setting, ...]
+    settings: tuple[ToolSetting, ...]
     assumed: tuple[str, ...]
 
     def read(self, settings: Settings, n: int) -> Manner:
@@ -95,7 +95,7 @@ class Dialect(Protocol):
         """
         ...
 
-    def advise(self, settings: Settings, n: int) -> tuple[Finding, ...]:
+    def advise(self, settings: Settings, n: int) -> tuple[Advice, ...]:
         """Return what these settings do that is seldom meant.
 
         Raises:

@@ -11,8 +11,8 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
-class Failure:
-    """What a tool does when an instance fails.
+class FailureRule:
+    """The reaction of a tool to an instance that fails.
 
     Attributes:
         rule: halt: nothing new begins, and what is under way is finished. abandon: the rest of the batch
@@ -86,7 +86,7 @@ class Manner:
     pauses_after_last: bool = False
     min_ready_s: float = 0.0
     return_lag_s: float = 0.0
-    on_failure: Failure = Failure()
+    on_failure: FailureRule = FailureRule()
     deadline: Deadline | None = None
     counts_terminating: bool = True
     done_when: Literal["available", "old_ended"] = "available"

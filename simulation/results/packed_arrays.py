@@ -1,4 +1,4 @@
-"""What a study keeps of a run until somebody reads it: compressed arrays, and metrics without objects.
+"""Compressed arrays of a run, and its metrics without objects: kept until somebody reads them.
 
 A study of hundreds of candidates keeps ten thousands of results at once, of which few are ever drawn.
 """
