@@ -1,4 +1,4 @@
-"""What a client does after a failure: it sends a request again, or opens its connection again."""
+"""The clients after a failure: they send a request again, or open their connection again."""
 
 from __future__ import annotations
 
