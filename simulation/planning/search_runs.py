@@ -83,7 +83,7 @@ class ConfirmationRuns:
     """
 
     count: int
-    misses: int | None
+    misses: int
     reason: ConfirmationReason
     screened_meeting: int
     screened: int
@@ -99,6 +99,7 @@ def last_confirmation_runs(found: SearchResult) -> ConfirmationRuns | None:
     meeting, screened = searched.verdict.runs_meeting, searched.verdict.runs
     count, share = last.result.verdict.runs, found.scenario.objectives.in_runs
     misses = misses_of(count, share, last.confidence)
+    assert misses is not None  # `confirmation_runs` takes as many as can succeed
     if count == found.scenario.replications:
         reason = ConfirmationReason.ASKED
     elif special.bdtr(misses, count, failing_share(meeting, screened)) >= CONFIRMATION_POWER:

@@ -71,17 +71,18 @@ def propose_new_study(
         confidence = round(1 - PROPOSED_SHARE * (1 - confidence), 12)
     if not could_show(MOST_PROPOSED, share, confidence):
         return None
-    if successes == trials:
+    fails = failing_share(successes, trials)
+    all_meet = successes == trials
+    if all_meet:
         runs = _planned_number(share, confidence)
-    else:
-        fails = failing_share(successes, trials)
-        if fails >= 1 - share:
-            return None
+    elif fails < 1 - share:
         runs = confirmation_runs(successes, trials, share, confidence, most=MOST_PROPOSED)
-        if special.bdtr(misses_of(runs, share, confidence), runs, fails) < CONFIRMATION_POWER:
-            return None
+    else:
+        return None
     misses = misses_of(runs, share, confidence)
     assert misses is not None
+    if not all_meet and special.bdtr(misses, runs, fails) < CONFIRMATION_POWER:
+        return None
     return NewStudy(fresh_seed(seed, PROPOSAL_NUMBER), runs, misses, confidence)
 
 
