@@ -152,7 +152,10 @@ def test_a_run_can_be_watched(desk: Desk) -> None:
     confirming = seen.index(60) + 1  # the runs that confirm the best are counted anew
     assert seen[:confirming] == sorted(seen[:confirming])
     assert seen[confirming:] == sorted(seen[confirming:])
-    assert seen[-1] == desk.document.comparison.confirmed.result.verdict.runs
+    assert desk.document.comparison is not None
+    confirmed = desk.document.comparison.confirmed
+    assert confirmed is not None
+    assert seen[-1] == confirmed.result.verdict.runs
     assert landed == sorted(landed)
     assert landed[-1] == 60
     assert not progress.isVisible()
