@@ -31,13 +31,20 @@ from simulation.results.request_ends import (
     StretchEdge,
     classes_counted_apart,
 )
-from simulation.results.run_result import IN_FLIGHT, EngineName, RequestTable
-from simulation.results.tally import BUCKETS, COUNTED_IN_BINS, NO_BIN_LATENCY, TOTALS, Tally
+from simulation.results.run_result import IN_FLIGHT, OK, EngineName, RequestTable
+from simulation.results.tally import BIN, BUCKETS, COUNTED_IN_BINS, NO_BIN_LATENCY, TOTALS, Tally
 from simulation.scenario.limits import ATTEMPT_BITS
 from simulation.scenario.model import Scenario
+from simulation.scenario.units import Integers
 
 _NEW_DEMANDS = {km.NEW_LIFE: "reconnect", km.NEW_DEMAND: "retry demand"}
 """The purpose of the random numbers that each of the kernel's requests for new demands needs."""
+
+_OUTCOME_OK, _QUEUE_MAX, _FAILED_WITH_LATENCY = (
+    TOTALS.index(name) for name in ("outcome_0", "queue_max", "failed_with_latency")
+)
+_COUNTED_IN_BINS = [TOTALS.index(name) for name in COUNTED_IN_BINS]
+_FIELDS_OF_BINS = [(BIN.names or ()).index(field) for field in COUNTED_IN_BINS.values()]
 
 _LOOP_WIDTH = 16
 """Number of requests that are drawn ahead for each client of a closed loop."""
@@ -112,6 +119,9 @@ class CompiledEngine:
         self._watch_count = memory.field("watch_count")
         self._backlog_level = memory.field("backlog_level")
         self._backlog_event: simpy.Event | None = None
+        self._ends_at_edge = (
+            0  # log entries of late ends once no request from before the edge is left
+        )
         self._demands = scenario.demands()
         self._open_arrivals()
         self._planes = {
@@ -119,6 +129,7 @@ class CompiledEngine:
             for number, (name, service) in enumerate(scenario.services.items())
         }
         self._planes_in_order = list(self._planes.values())
+        self._service_of = memory["instances"]["service"].data
         memory.grow_if_tight()
         loop.act(memory.address, km.BEGIN_RUN, len(memory["instances"]), 0, 0.0)
         self._open_shared_connections()
@@ -261,11 +272,12 @@ class CompiledEngine:
         memory = self._memory
         count = self._signal_count[0]
         self._signal_count[0] = 0
-        signals = memory["signals"][:count].tolist()
-        for signal, which in signals:
+        signals = []
+        for signal, which in memory["signals"][:count].tolist():
             if signal in _NEW_DEMANDS:
                 self._draw_demands(_NEW_DEMANDS[signal], which)
-        signals = [entry for entry in signals if entry[0] not in _NEW_DEMANDS]
+            else:
+                signals.append((signal, which))
         if not signals:
             return False
         self._env.set_now(self._now[0])
@@ -276,8 +288,7 @@ class CompiledEngine:
                 self._backlog_event.succeed()
                 self._backlog_event = None
             else:
-                service = int(memory["instances"][which]["service"])
-                self._planes_in_order[service].on_signal(signal, which)
+                self._planes_in_order[self._service_of[which]].on_signal(signal, which)
         return True
 
     def _draw_demands(self, purpose: str, attempt: int) -> None:
@@ -322,29 +333,37 @@ class CompiledEngine:
         """Return the counts of all requests so far; with ``with_bins`` also in bins of time."""
         self.catch_up()
         memory = self._memory
-        totals = memory["totals"]["v"].copy()
+        totals = self._outcome_totals()
         count = self._bin_count()
-        bins, latency = memory["tally_bins"][:count].copy(), memory["latencies"].copy()
+        bins, latency, wait = memory["tally_bins"][:count], memory["latencies"], memory["waits"]
         # The kernel counts these totals in bins of time only.
-        for name, in_bins in COUNTED_IN_BINS.items():
-            totals[TOTALS.index(name)] = np.sum(bins[in_bins])
-        totals[TOTALS.index("outcome_0")] += np.sum(latency["count"])
-        totals[TOTALS.index("queue_max")] = self._header["highest"]
-        by_bin = NO_BIN_LATENCY
-        if with_bins:  # the run is over then, so the counts need no copy
-            by_bin = memory["bin_latencies"]["v"].reshape(-1, BUCKETS)[:count]
-        return Tally(totals, latency, memory["waits"].copy(), bins, by_bin)
+        sums = bins.view(np.int64).reshape(count, -1).sum(axis=0)
+        totals[_COUNTED_IN_BINS] = sums[_FIELDS_OF_BINS]
+        totals[_QUEUE_MAX] = self._header["highest"]
+        if not with_bins:
+            return Tally(totals, latency.copy(), wait.copy(), bins.copy(), NO_BIN_LATENCY)
+        # The result is made at once, so the counts need no copy.
+        by_bin = memory["bin_latencies"]["v"].reshape(-1, BUCKETS)[:count]
+        return Tally(totals, latency, wait, bins, by_bin)
+
+    def _outcome_totals(self) -> Integers:
+        """Return the totals that are not counted in bins; the kernel counts no `ok` that has a latency."""
+        totals: Integers = self._memory["totals"]["v"].copy()
+        totals[_OUTCOME_OK] += self._memory["latencies"]["count"].sum()
+        return totals
 
     def mark_edge(self) -> StretchEdge:
         """Make the present time an edge; return the requests that have ended, and log later ends."""
-        tally = self.tally(with_bins=False)
-        whole_count = sum(tally[f"outcome_{code}"] for code in range(IN_FLIGHT))
+        self.catch_up()
+        totals = self._outcome_totals()
+        outcomes = totals[_OUTCOME_OK : _OUTCOME_OK + IN_FLIGHT]
+        failed_count = int(outcomes.sum() - outcomes[OK])
         ended: dict[int | None, EndedRequests] = {
             ALL: EndedRequests.of(
-                whole_count,
-                whole_count - tally["outcome_0"],
-                tally["failed_with_latency"],
-                tally.latency,
+                int(outcomes.sum()),
+                failed_count,
+                int(totals[_FAILED_WITH_LATENCY]),
+                self._memory["latencies"],
             )
         }
         counts = self._memory["class_ends"]["v"].reshape(-1, 2)
@@ -354,7 +373,9 @@ class CompiledEngine:
             slow_count = failed_count if self._memory["classes"][kind]["holds_slot"] else 0
             ended[kind] = EndedRequests.of(ended_count, failed_count, slow_count, histograms[place])
         self._header["edge"] = self._env.now
-        return StretchEdge(ended, int(self._header["late_count"]))
+        late_count = int(self._header["late_count"])
+        self._ends_at_edge = late_count + len(self._in_flight_at_edge())
+        return StretchEdge(ended, late_count)
 
     def late(self) -> NDArray[Any]:
         """Return a `LATE` for each request that was in flight at an edge."""
@@ -368,7 +389,8 @@ class CompiledEngine:
 
     def in_flight_count(self) -> int:
         """Return how many of the requests that arrived before the last edge are still in flight."""
-        return len(self._in_flight_at_edge())
+        self.catch_up()
+        return self._ends_at_edge - int(self._header["late_count"])
 
     def _in_flight_at_edge(self) -> NDArray[Any]:
         """Return the latest attempts of the requests in flight that arrived before the last edge."""

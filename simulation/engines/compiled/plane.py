@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import simpy
@@ -49,10 +49,14 @@ class CompiledPlane:
         self._record = record
         self._first = int(record["first"])
         self._instances = memory["instances"][self._first : self._first + int(record["count"])]
+
         # Views of single fields: far faster than numpy's access to a record.
-        self._at_work, self._queued, self._open, self._watch_idle = (
-            self._instances[name].data for name in ("at_work", "queued", "open", "watch_idle")
-        )
+        def view(name: str) -> Any:
+            return self._instances[name].data
+
+        self._at_work, self._queued, self._open = view("at_work"), view("queued"), view("open")
+        self._watch_idle, self._new_version = view("watch_idle"), view("new_version")
+        self._started, self._begun = view("started"), view("begun")
         self._watch_count = memory.field("watch_count")
         self._announcements = Announcements(
             env,
@@ -116,9 +120,9 @@ class CompiledPlane:
     def start(self, instance: int, new_version: bool) -> None:
         """Make the instance listen with the old or the new version; it is cold from now on."""
         self._engine.catch_up()
-        self._instances[instance]["new_version"] = new_version
-        self._instances[instance]["started"] = self._env.now
-        self._instances[instance]["begun"] = 0
+        self._new_version[instance] = new_version
+        self._started[instance] = self._env.now
+        self._begun[instance] = 0
         self._set_closes(instance, False)
         self._act(km.SET_LISTENING, instance, True)
 
