@@ -7,7 +7,6 @@ each instance spent in each state, complete and without overlap.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from operator import attrgetter
 
 from simulation.results.states import State, StateInterval
 
@@ -47,11 +46,12 @@ class Fleet:
     second_count: int = 0
     state: list[State] = field(init=False)
     _since_s: list[float] = field(init=False)
-    _past: list[StateInterval] = field(init=False, default_factory=list)
+    _past: list[list[StateInterval]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.state = [State.SERVING] * self.count + [State.ABSENT] * self.second_count
         self._since_s = [self.begin_s] * len(self.state)
+        self._past = [[] for _ in self.state]
 
     def move(self, instance: int, to: State, now_s: float) -> None:
         """Move an instance to its next state.
@@ -62,16 +62,16 @@ class Fleet:
         now_in = self.state[instance]
         if to not in LEGAL_MOVES[now_in]:
             raise ValueError(f"instance {instance} must not go from {now_in} to {to}")
-        self._past.append(StateInterval(instance, now_in, self._since_s[instance], now_s))
+        self._past[instance].append(StateInterval(instance, now_in, self._since_s[instance], now_s))
         self.state[instance] = to
         self._since_s[instance] = now_s
 
     def intervals(self, end_s: float, first: int = 0) -> tuple[StateInterval, ...]:
         """Return all intervals up to ``end_s``, by instance; numbers of instances begin at ``first``."""
-        present = [
-            StateInterval(k, state, self._since_s[k], end_s) for k, state in enumerate(self.state)
-        ]
-        intervals = sorted(self._past + present, key=attrgetter("instance", "begin_s"))
+        intervals: list[StateInterval] = []
+        for k, state in enumerate(self.state):
+            intervals += self._past[k]
+            intervals.append(StateInterval(k, state, self._since_s[k], end_s))
         if first == 0:
             return tuple(intervals)
         return tuple(part._replace(instance=first + part.instance) for part in intervals)
