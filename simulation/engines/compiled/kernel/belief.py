@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from simulation.engines.compiled.kernel.build import part
+from simulation.engines.compiled.kernel.build import hot_part, part
 from simulation.engines.compiled.kernel.memory import (
     HEALTHY,
     IDLE,
@@ -21,7 +21,7 @@ from simulation.engines.compiled.kernel.queues import append_own, on_freed, sign
 from simulation.requests.belief import LEAST_SHARE
 
 
-@part
+@hot_part
 def connections(p: int, g: int) -> int:
     """Return the connections of an instance: its taken slots, its queue and its open connections.
 
@@ -34,7 +34,7 @@ def connections(p: int, g: int) -> int:
     return instance.taken + instance.queued + instance.open
 
 
-@part
+@hot_part
 def update_policy(p: int, g: int) -> None:
     """Pass the state of an instance to the policy; signal `IDLE` if control waits for this."""
     h = header_at(p, 0)

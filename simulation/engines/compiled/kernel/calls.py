@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from simulation.engines.compiled.kernel.belief import connections, update_policy
-from simulation.engines.compiled.kernel.build import part
+from simulation.engines.compiled.kernel.build import hot_part, part
 from simulation.engines.compiled.kernel.draws import ERROR_DRAW, uniform
 from simulation.engines.compiled.kernel.memory import (
     COMPLETE,
@@ -59,7 +59,7 @@ from simulation.requests.plane import ARRIVALS, COMPLETIONS, TIMEOUTS
 from simulation.results.run_result import ERROR, IN_FLIGHT, OK, REFUSED, REJECTED, TIMED_OUT
 
 
-@part
+@hot_part
 def call_service(p: int, a: int, place: int) -> None:
     """Call the service at a place of the attempt's route."""
     c = new_call(p, a, place)
@@ -70,7 +70,7 @@ def call_service(p: int, a: int, place: int) -> None:
     arrive(p, c)
 
 
-@part
+@hot_part
 def end_call(p: int, c: int, outcome: int) -> None:
     """End a call for its caller, and count the end."""
     h = header_at(p, 0)
@@ -89,7 +89,7 @@ def end_call(p: int, c: int, outcome: int) -> None:
         )
 
 
-@part
+@hot_part
 def end_calls(p: int, a: int, first: int, until: float, outcome: int) -> None:
     """End the attempt's calls from place ``first`` to before ``until``, and free what they hold."""
     h = header_at(p, 0)
@@ -99,7 +99,7 @@ def end_calls(p: int, a: int, first: int, until: float, outcome: int) -> None:
         release(p, c)
 
 
-@part
+@hot_part
 def release(p: int, c: int) -> None:
     """Free what the call holds: its place in a queue, its slot or its connection."""
     h = header_at(p, 0)
@@ -131,7 +131,7 @@ def release(p: int, c: int) -> None:
     on_freed(p, g)
 
 
-@part
+@hot_part
 def _on_served(p: int, c: int) -> None:
     h = header_at(p, 0)
     a = c // h.route_max
@@ -187,7 +187,7 @@ def on_client_timeout(p: int, a: int, order: int) -> None:
     free_attempt(p, a)
 
 
-@part
+@hot_part
 def arrive(p: int, c: int) -> None:
     """Send a call to an instance of the believed pool, put it into the queue, or reject it."""
     h = header_at(p, 0)
@@ -252,7 +252,7 @@ def on_queue_timeout(p: int, c: int, generation: int) -> None:
         on_failed(p, c, TIMED_OUT)
 
 
-@part
+@hot_part
 def send(p: int, c: int, g: int) -> None:
     """Send the call to the instance, which serves it, puts it into its queue, or rejects it."""
     h = header_at(p, 0)
@@ -291,7 +291,7 @@ def send(p: int, c: int, g: int) -> None:
     update_policy(p, g)
 
 
-@part
+@hot_part
 def _record_start(p: int, c: int) -> None:
     """Record the start of service and the version that serves, in the request's row too."""
     h = header_at(p, 0)
@@ -309,7 +309,7 @@ def _record_start(p: int, c: int) -> None:
             mark_exposed(p, a)
 
 
-@part
+@hot_part
 def service_time_s(p: int, s: int, g: int, demand: float, start: float) -> float:
     """Return how long an instance works on a demand from ``start`` on, in seconds.
 
@@ -331,7 +331,7 @@ def service_time_s(p: int, s: int, g: int, demand: float, start: float) -> float
     return demand * slower / instance.speed
 
 
-@part
+@hot_part
 def begin_service(p: int, c: int) -> None:
     """Serve the call; service ends after the call's demand, even when its client has left."""
     h = header_at(p, 0)

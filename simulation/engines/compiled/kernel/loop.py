@@ -17,7 +17,7 @@ from simulation.engines.compiled.kernel.belief import (
     update_belief,
     update_policy,
 )
-from simulation.engines.compiled.kernel.build import entry, part
+from simulation.engines.compiled.kernel.build import entry, hot_part, part
 from simulation.engines.compiled.kernel.calls import (
     call_service,
     complete,
@@ -100,7 +100,7 @@ CHECK_BEGINS = 1 << 40
 _ARRIVAL, _TIMER, _TIMEOUT, _CHECK = range(4)
 
 
-@part
+@hot_part
 def _send_attempt(p: int, a: int, since: float) -> None:
     """Send the first attempt or a retry; the client's timeout counts from ``since`` on."""
     h = header_at(p, 0)
@@ -118,7 +118,7 @@ def _send_attempt(p: int, a: int, since: float) -> None:
         set_timeout(p, kind.lane, leaves, TIMEOUTS + order, a, 0)
 
 
-@part
+@hot_part
 def _new_request(
     p: int, number: int, request_time: float, kind: int, session: int, client: int
 ) -> int:
@@ -137,7 +137,7 @@ def _new_request(
     return a
 
 
-@part
+@hot_part
 def _on_arrival(p: int) -> None:
     h = header_at(p, 0)
     k = h.chunk_place
@@ -291,7 +291,7 @@ def _on_check(p: int) -> None:
         receive_check(p, g, number)
 
 
-@part
+@hot_part
 def _on_timer(p: int) -> None:
     h = header_at(p, 0)
     timer = timer_at(h.timers, pop_timer(p))

@@ -71,14 +71,14 @@ def _load(p: int, s: int, k: int) -> float:
     return float(instance.connections)
 
 
-@part
+@hot_part
 def _unlist(leaves: int, k: int) -> None:
     leaf = leaf_at(leaves, k)
     leaf_at(leaves, leaf.before).after = leaf.after
     leaf_at(leaves, leaf.after).before = leaf.before
 
 
-@part
+@hot_part
 def _list_before(leaves: int, k: int, after: int) -> None:
     leaf, following = leaf_at(leaves, k), leaf_at(leaves, after)
     before = following.before
@@ -122,7 +122,7 @@ def set_connections(p: int, s: int, g: int, connections: int) -> None:
         note_if_tight(p, service.level_cap - connections)
 
 
-@part
+@hot_part
 def update(p: int, s: int, k: int, connections: int, in_pool: bool, has_room: bool) -> None:
     """Record that an instance's connections, place in the pool or room changed."""
     h = header_at(p, 0)

@@ -6,7 +6,7 @@ ends stays in its queue and is skipped when its turn comes, because its generati
 
 from __future__ import annotations
 
-from simulation.engines.compiled.kernel.build import part
+from simulation.engines.compiled.kernel.build import hot_part, part
 from simulation.engines.compiled.kernel.memory import (
     BACKLOG_DOWN,
     call_at,
@@ -86,7 +86,7 @@ def append(p: int, s: int, c: int, at_head: bool) -> None:
         service.tail = node
 
 
-@part
+@hot_part
 def count_waiting(p: int, s: int, change: int) -> None:
     """Change the number of calls that wait; signal `BACKLOG_DOWN` if control waits for this."""
     h = header_at(p, 0)
@@ -96,7 +96,7 @@ def count_waiting(p: int, s: int, change: int) -> None:
     check_backlog(p)
 
 
-@part
+@hot_part
 def check_backlog(p: int) -> None:
     """Signal `BACKLOG_DOWN` when no more calls wait than control's level."""
     h = header_at(p, 0)
@@ -105,7 +105,7 @@ def check_backlog(p: int) -> None:
         signal(p, BACKLOG_DOWN, 0)
 
 
-@part
+@hot_part
 def on_freed(p: int, g: int) -> None:
     """Note that a slot of the instance may be free; it is filled when the current event is over."""
     h = header_at(p, 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from simulation.engines.compiled.kernel.build import part
+from simulation.engines.compiled.kernel.build import hot_part, part
 from simulation.engines.compiled.kernel.draws import JITTER, uniform
 from simulation.engines.compiled.kernel.memory import (
     DRAWN_DEMAND,
@@ -34,13 +34,13 @@ from simulation.scenario.limits import ATTEMPT_BITS
 _MOST_ATTEMPTS = (1 << ATTEMPT_BITS) - 1
 
 
-@part
+@hot_part
 def attempt_order(number: int, n: int) -> int:
     """Return the order of an attempt's events among those of one kind at one time."""
     return (number << ATTEMPT_BITS) + n
 
 
-@part
+@hot_part
 def new_attempt(p: int) -> int:
     """Return the index of a free record for an attempt."""
     h = header_at(p, 0)
@@ -61,7 +61,7 @@ def new_attempt(p: int) -> int:
     return a
 
 
-@part
+@hot_part
 def free_attempt(p: int, a: int) -> None:
     """Free the record of an attempt if it has ended, no work of it continues, and no retry needs it."""
     h = header_at(p, 0)
@@ -78,7 +78,7 @@ def free_attempt(p: int, a: int) -> None:
         count_alive(p, -1)
 
 
-@part
+@hot_part
 def is_last(p: int, a: int) -> bool:
     """Return whether this is the latest attempt of its request."""
     return attempt_at(header_at(p, 0).attempts, a).superseded == 0
@@ -91,7 +91,7 @@ def _forget_old(base: int, first: int, following: int, mask: int, now: float) ->
     return first
 
 
-@part
+@hot_part
 def count_in_budget(p: int, kind: int) -> None:
     """Record the first attempt of a request in the retry budget of its class."""
     h = header_at(p, 0)
@@ -216,7 +216,7 @@ def schedule_next_request(p: int, client: int) -> None:
     set_timer(p, asks_s, ARRIVALS + attempt_order(number, 0), SEND_NEXT, client, 0)
 
 
-@part
+@hot_part
 def on_attempt_ended(p: int, a: int, outcome: int, c: int) -> None:
     """Record the attempt's outcome for its client, and schedule a retry if there is one.
 
@@ -240,7 +240,7 @@ def on_attempt_ended(p: int, a: int, outcome: int, c: int) -> None:
         schedule_next_request(p, attempt.client)
 
 
-@part
+@hot_part
 def new_call(p: int, a: int, place: int) -> int:
     """Return the index of a new call at a place of the attempt's route."""
     h = header_at(p, 0)

@@ -8,7 +8,7 @@ from simulation.engines.compiled.kernel.belief import (
     update_belief,
     update_policy,
 )
-from simulation.engines.compiled.kernel.build import part
+from simulation.engines.compiled.kernel.build import hot_part, part
 from simulation.engines.compiled.kernel.calls import (
     begin_service,
     end_call,
@@ -34,7 +34,7 @@ from simulation.requests.call_states import HOLDING, OPEN, PAUSED, QUEUED, SERVI
 from simulation.results.run_result import CUT, IN_FLIGHT
 
 
-@part
+@hot_part
 def refill_freed(p: int) -> None:
     """Fill the slots that were freed, in the order in which they were freed."""
     h = header_at(p, 0)
@@ -46,7 +46,7 @@ def refill_freed(p: int) -> None:
     h.freed_first = 0
 
 
-@part
+@hot_part
 def _refill(p: int, g: int) -> None:
     h = header_at(p, 0)
     instance = instance_at(h.instances, g)
@@ -67,7 +67,7 @@ def _refill(p: int, g: int) -> None:
     update_policy(p, g)
 
 
-@part
+@hot_part
 def _pop_queued(p: int, g: int) -> int:
     h = header_at(p, 0)
     instance = instance_at(h.instances, g)
@@ -87,7 +87,7 @@ def _pop_queued(p: int, g: int) -> int:
     return -1
 
 
-@part
+@hot_part
 def _pop_waiting(p: int, g: int) -> int:
     h = header_at(p, 0)
     instance = instance_at(h.instances, g)

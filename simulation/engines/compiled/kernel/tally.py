@@ -43,30 +43,30 @@ _OPEN, _CUT_CONNECTIONS, _CUT_OF_OPEN, _RECONNECTS, _FAILED_WITH_LATENCY = (
 )
 
 
-@part
+@hot_part
 def add(p: int, which: int, change: int) -> None:
     """Add a change to one of the totals."""
     i8_at(header_at(p, 0).totals, which).v += change
 
 
-@part
+@hot_part
 def ticks_of(time: float) -> int:
     """Return a time in nanoseconds; a time before 0 counts as 0."""
     return int(max(time, 0.0) * TICKS_PER_S + 0.5)
 
 
-@part
+@hot_part
 def bin_of(p: int, time: float) -> int:
     """Return the bin of a time; a time before 0 counts as 0."""
     return int(max(time, 0.0) * header_at(p, 0).bins_per_s)
 
 
-@part
+@hot_part
 def _bucket_of(value: float) -> int:
     return min(max((bits_of(value) >> SHIFT) - FIRST_BUCKET, 0), BUCKETS - 1)
 
 
-@part
+@hot_part
 def put_wait(p: int, wait: float) -> None:
     """Count the wait of a call that arrived from time 0 on."""
     if wait > 0:
@@ -76,7 +76,7 @@ def put_wait(p: int, wait: float) -> None:
     bucket.ticks += ticks_of(wait)
 
 
-@part
+@hot_part
 def _put_latency(p: int, place: int, latency: float) -> None:
     """Count the latency of a request that arrived in a bin from time 0 on."""
     h = header_at(p, 0)
@@ -126,7 +126,7 @@ def add_exposed(p: int, count: int) -> None:
     add(p, _EXPOSED, count)
 
 
-@part
+@hot_part
 def count_arrival(p: int, time: float) -> None:
     """Count the arrival of a request."""
     h = header_at(p, 0)
@@ -178,7 +178,7 @@ def log_late(p: int, request_time: float, time: float, order: int, kind: int, ou
         h.tight = 1
 
 
-@part
+@hot_part
 def count_end_apart(p: int, request_time: float, time: float, kind: int, outcome: int) -> None:
     """Count the end of a request, if its class is counted apart from the others."""
     h = header_at(p, 0)
@@ -221,7 +221,7 @@ def log_loss(p: int, time: float, g: int, outcome: int, is_served: bool, by_new:
         h.tight = 1
 
 
-@part
+@hot_part
 def add_waiting(p: int, time: float, change: int) -> None:
     """Count a call that waits from a time on (change 1), or no longer waits (change −1)."""
     time_bin = bin_at(header_at(p, 0).tally_bins, bin_of(p, time))
@@ -229,7 +229,7 @@ def add_waiting(p: int, time: float, change: int) -> None:
     time_bin.waiting_ticks += change * ticks_of(time)
 
 
-@part
+@hot_part
 def add_busy(p: int, time: float, change: int) -> None:
     """Count a slot that is taken from a time on (change 1), or free again (change −1)."""
     time_bin = bin_at(header_at(p, 0).tally_bins, bin_of(p, time))
@@ -265,7 +265,7 @@ def count_exposed(p: int, request_time: float) -> None:
         add(p, _EXPOSED, 1)
 
 
-@part
+@hot_part
 def count_call(p: int, time: float) -> None:
     """Count a call that takes a slot, if made from time 0 on."""
     if time >= 0:
@@ -275,7 +275,7 @@ def count_call(p: int, time: float) -> None:
 # Counts at the current time
 
 
-@part
+@hot_part
 def end_request(p: int, a: int, outcome: int) -> None:
     """Count the end of the attempt's request, now, and complete its row."""
     h = header_at(p, 0)
@@ -292,7 +292,7 @@ def end_request(p: int, a: int, outcome: int) -> None:
         row.outcome = outcome
 
 
-@part
+@hot_part
 def count_call_arrival(p: int, c: int) -> None:
     """Count a call that is made now."""
     h = header_at(p, 0)
@@ -301,7 +301,7 @@ def count_call_arrival(p: int, c: int) -> None:
         add_waiting(p, h.now, 1)
 
 
-@part
+@hot_part
 def count_call_start(p: int, c: int) -> None:
     """Count a call whose wait ends now because its service begins."""
     h = header_at(p, 0)
@@ -368,7 +368,7 @@ def count_reconnect(p: int) -> None:
     add(p, _RECONNECTS, 1)
 
 
-@part
+@hot_part
 def add_busy_now(p: int, change: int) -> None:
     """Count a slot that is taken from now on (change 1), or free again (change −1)."""
     add_busy(p, header_at(p, 0).now, change)

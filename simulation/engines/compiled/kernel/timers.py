@@ -23,7 +23,7 @@ MARGIN = 64
 """Number of entries that one event may need in any array, besides two for each call in progress."""
 
 
-@part
+@hot_part
 def note_if_tight(p: int, free: int) -> None:
     """Set ``tight`` when an array has fewer free entries than the next event may need."""
     h = header_at(p, 0)
@@ -31,7 +31,7 @@ def note_if_tight(p: int, free: int) -> None:
         h.tight = 1
 
 
-@part
+@hot_part
 def count_alive(p: int, change: int) -> None:
     """Change the number of attempts in progress, and with it how many entries an event may need."""
     h = header_at(p, 0)
@@ -39,7 +39,7 @@ def count_alive(p: int, change: int) -> None:
     h.needs = 2 * h.alive * h.route_max + MARGIN
 
 
-@part
+@hot_part
 def _is_before(p: int, a: int, b: int) -> bool:
     h = header_at(p, 0)
     timer, other = timer_at(h.timers, a), timer_at(h.timers, b)
@@ -50,7 +50,7 @@ def _is_before(p: int, a: int, b: int) -> bool:
     return timer.sequence < other.sequence
 
 
-@part
+@hot_part
 def _heap_push(p: int, timer: int) -> None:
     h = header_at(p, 0)
     place = h.heap_count
@@ -95,7 +95,7 @@ def pop_timer(p: int) -> int:
     return first
 
 
-@part
+@hot_part
 def _bin_of(p: int, time: float) -> int:
     h = header_at(p, 0)
     return int((time - h.t0) * h.per_width)
@@ -127,7 +127,7 @@ def set_timer(p: int, time: float, key: int, purpose: int, slot: int, generation
         h.binned += 1
 
 
-@part
+@hot_part
 def bring_timers(p: int, until: float) -> None:
     """Move timers from the wheel to the heap until the first timer due by a time is on the heap."""
     h = header_at(p, 0)
