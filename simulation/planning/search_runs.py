@@ -63,7 +63,7 @@ class ConfirmationReason(StrEnum):
     ASKED = "asked"
     """The scenario or the command line says so."""
     ENOUGH = "enough"
-    """So many confirm a candidate as good as this one looked with a probability of `CONFIRMATION_POWER`."""
+    """The number confirms a candidate as good as this one looked with probability `CONFIRMATION_POWER`."""
     MOST = "most"
     """More would be needed for that, and one candidate gets no more."""
     FEWEST = "fewest"

@@ -32,27 +32,15 @@ class PackedArrays:
     bins: int
     states: int
 
-    def check(self) -> None:
-        """Read the bytes once.
+    @property
+    def size(self) -> int:
+        """Number of bytes of the arrays when they are not compressed."""
+        return self._series_bytes + self.states * INTERVAL.itemsize
 
-        Raises:
-            ValueError: They are not as long as they should be.
-            zlib.error: They are no compressed bytes.
-        """
-        if (
-            len(zlib.decompress(self.packed))
-            != self._series_bytes + self.states * INTERVAL.itemsize
-        ):
-            raise ValueError("the length is wrong")
-
-    def series(self) -> Floats:
-        """Return the series, shape (series, bins), in the order of `SERIES`."""
+    def series(self, place: int) -> Floats:
+        """Return a series, shape (bins,), by its place in `SERIES`."""
         whole = zlib.decompress(self.packed)
-        return (
-            np.frombuffer(whole, "<f8", len(SERIES) * self.bins)
-            .reshape(len(SERIES), self.bins)
-            .copy()
-        )
+        return np.frombuffer(whole, "<f8", self.bins, place * self.bins * 8).astype(np.float64)
 
     def state_rows(self) -> IntervalRows:
         """Return the intervals of states as `INTERVAL` records."""
@@ -85,8 +73,7 @@ class PackedSeries(Mapping[str, Floats]):
         self._arrays = arrays
 
     def __getitem__(self, name: str) -> Floats:
-        values: Floats = self._arrays.series()[_SERIES_PLACES[name]]
-        return values
+        return self._arrays.series(_SERIES_PLACES[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(SERIES)

@@ -52,7 +52,7 @@ def unpack(packed: bytes) -> RunResult:
     """
     try:
         head, arrays = _divide(packed)
-        return _read_result(zlib.decompress(head), arrays)
+        return _read_result(zlib.decompress(head), arrays, len(zlib.decompress(arrays)))
     except _NO_RESULT as error:
         raise ValueError(f"not a packed result: {error}") from None
 
@@ -65,7 +65,7 @@ def from_bytes(whole: bytes) -> RunResult:
     """
     try:
         head, arrays = _divide(whole)
-        return _read_result(head, _compress(arrays))
+        return _read_result(head, _compress(arrays), len(arrays))
     except _NO_RESULT as error:
         raise ValueError(f"not a packed result: {error}") from None
 
@@ -113,11 +113,13 @@ def _head(result: RunResult) -> bytes:
     return b"".join([_LENGTH.pack(len(text)), text, *losses])
 
 
-def _read_result(head: bytes, packed_arrays: bytes) -> RunResult:
+def _read_result(head: bytes, packed_arrays: bytes, size: int) -> RunResult:
+    """Return the result of a head and of compressed arrays, which were so many bytes before."""
     text, loss_bytes = _divide(head)
     header = json.loads(text, object_pairs_hook=_with_shared_keys)
     arrays = PackedArrays(packed_arrays, header.pop("bins"), header.pop("states"))
-    arrays.check()
+    if size != arrays.size:
+        raise ValueError("the length is wrong")
     losses = np.frombuffer(loss_bytes, "<i8").astype(np.int64).reshape(len(fields(Losses)), -1)
     metrics = PackedMetrics(header.pop("metrics"))
     alone, control = header.pop("alone"), header.pop("control_metrics")

@@ -7,7 +7,7 @@ Intervals of means are over replications, never over pooled requests; `run_low` 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -202,7 +202,7 @@ def control_result(control: Control, runs: tuple[RunResult, ...]) -> ControlResu
     return ControlResult(
         control=control,
         requests=_sum_requests(runs),
-        metrics={name: interval([run.metrics[name] for run in runs], name) for name in METRICS},
+        metrics=_intervals([run.metrics for run in runs]),
         runs=runs,
     )
 
@@ -216,7 +216,12 @@ def _control_metrics(runs: Sequence[RunResult]) -> dict[str, Interval] | None:
     known = [run.control_metrics for run in runs if run.control_metrics is not None]
     if not known:
         return None
-    return {name: interval([metrics[name] for metrics in known], name) for name in METRICS}
+    return _intervals(known)
+
+
+def _intervals(runs: Sequence[Mapping[str, float | None]]) -> dict[str, Interval]:
+    """Return the interval of each metric over runs, each given by its metrics."""
+    return {name: interval([metrics[name] for metrics in runs], name) for name in METRICS}
 
 
 def candidate_result(
@@ -232,8 +237,8 @@ def candidate_result(
     return CandidateResult(
         case=case,
         requests=_sum_requests(runs),
-        metrics={name: interval([run.metrics[name] for run in runs], name) for name in METRICS},
-        alone={name: interval([run.alone[name] for run in runs], name) for name in METRICS},
+        metrics=_intervals([run.metrics for run in runs]),
+        alone=_intervals([run.alone for run in runs]),
         ended={ending: sum(run.ended == ending for run in runs) for ending in Ending},
         verdict=_verdict_so_far(
             verdict(case.scenario, runs), planned_count, case.scenario.objectives
@@ -260,7 +265,7 @@ def _verdict_so_far(verdict: Verdict, planned_count: int, objectives: Objectives
     if answer == verdict.answer == "fails":
         return verdict
     objectives_so_far = tuple(
-        one.model_copy(update={"answer": "undecided"}) for one in verdict.objectives
+        objective.model_copy(update={"answer": "undecided"}) for objective in verdict.objectives
     )
     changed = {"answer": "undecided", "reasons": (), "objectives": objectives_so_far}
     return verdict.model_copy(update=changed)

@@ -184,6 +184,13 @@ class Comparison:
                 return self.controls[place]
         return None
 
+    def has_runs_of(self, other: Comparison) -> bool:
+        """Return whether both are of the same runs; diagnoses and confirmations may differ."""
+        return len(self.candidates) == len(other.candidates) and all(
+            mine.runs is theirs.runs
+            for mine, theirs in zip(self.candidates, other.candidates, strict=True)
+        )
+
     def notes(self) -> tuple[Note, ...]:
         """Return what there is to know of the scenario beside its figures."""
         return notes_of(self.scenario, [result.scenario for result in self.candidates])

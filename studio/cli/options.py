@@ -308,7 +308,7 @@ def run_study(
         BadInput: As `simulation.study.driver.run_study`.
     """
     from simulation.study.driver import run_study as run
-    from studio.cli.answers.compare_answer import results_name
+    from studio.views.figures_text import replications_text
 
     with progress_bar(quiet) as report:
         comparison, rows = run(
@@ -317,7 +317,7 @@ def run_study(
             execution,
             stored_beside=path,
             keep_requests=keep_requests,
-            on_progress=on_progress or (lambda eta: report(results_name(eta), eta)),
+            on_progress=on_progress or (lambda eta: report(replications_text(eta), eta)),
             on_comparison=on_comparison,
         )
     assert comparison is not None  # a command is stopped by an exception only

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from simulation.study.candidates import Candidate
     from simulation.study.compare import Comparison
     from simulation.study.statistics.means import Difference
+    from simulation.study.time_left import Eta
 
 Line = tuple[str, str]
 """A look (`heading`, `good`, `bad`, `soft` or empty) and the words, which hold the glyph."""
@@ -127,6 +128,11 @@ def time_left_text(seconds: float | None) -> str:
         return f"about {max(1, round(seconds))} s left"
     minutes = round(seconds / 60)
     return f"about {minutes} min left" if minutes < 120 else f"about {minutes // 60} h left"
+
+
+def replications_text(eta: Eta) -> str:
+    """Return what is counted: the replications of the study, or those that confirm its best candidate."""
+    return "replications that confirm the best" if eta.is_confirmation else "replications"
 
 
 def latency_text(seconds: float | None) -> str:

@@ -147,13 +147,18 @@ class Story:
         intervals = [self.spell(k) for k in range(low, high)]
         return [interval for interval in intervals if interval.end_s > max(0.0, interval.begin_s)]
 
+    @cached_property
+    def series(self) -> dict[str, Floats]:
+        """The series of the run, which may keep them compressed: every frame reads some of them."""
+        return dict(self.run.series)
+
     def busy_fraction(self, time_s: float) -> float:
         """Return the busy share of the slots, as the mean over all instances that are up."""
         return self.value("utilisation_fraction", time_s)
 
     def value(self, series: str, time_s: float) -> float:
         """Return the value of a series in the bin of a moment; NaN where there is none."""
-        values = self.run.series[series]
+        values = self.series[series]
         place = min(max(0, int(time_s / self.run.bin_s)), len(values) - 1)
         return float(values[place]) if len(values) else float("nan")
 
@@ -185,7 +190,7 @@ class Story:
         Means over a few bins find the place (see `judged_width`), then the worst bin there counts, if it has
         enough requests of its own.
         """
-        bin_s, series = self.run.bin_s, self.run.series
+        bin_s, series = self.run.bin_s, self.series
         count = max(1, min(len(series["capacity_rps"]), int(np.ceil(self.until_s / bin_s))))
         width = judged_width(count)
         whole = np.zeros(count, dtype=np.bool_)
@@ -256,7 +261,7 @@ class Story:
                 yield ReplayEvent(float(max(first)), f"wave {place} of {len(self.waves)} is back")
 
     def _lowest(self) -> ReplayEvent:
-        values = self.run.series["capacity_rps"]
+        values = self.series["capacity_rps"]
         place = int(np.argmin(values[: max(1, int(np.ceil(self.until_s / self.run.bin_s)))]))
         words = f"lowest capacity: {count_text(float(values[place]))} requests/s"
         return ReplayEvent(min((place + 0.5) * self.run.bin_s, self.until_s), words)

@@ -170,9 +170,13 @@ class _Finder:
             bases = self._bases()
             waiting = _kinds_in_order(bases)
             while waiting:
-                self._simulator.task = waiting[0]
-                self._search_kind(waiting[0], [base for base in bases if waiting[0] in base.kinds])
-                searched.append(waiting.pop(0))
+                kind = waiting[0]
+                self._simulator.task = kind
+                ladders = _ladders(kind, bases)
+                self._search_kind(kind, ladders)
+                waiting.pop(0)
+                if ladders:
+                    searched.append(kind)
         except BudgetSpent:
             pass
         return Alternatives(
@@ -200,25 +204,24 @@ class _Finder:
                 nearest[way] = _Base(number, case, self._simulator.simulate(case, FIRST_LOOK))
         return sorted(nearest.values(), key=_Base.rank)[:MOST_BASES]
 
-    def _search_kind(self, kind: ChangeKind, bases: Sequence[_Base]) -> None:
+    def _search_kind(self, kind: ChangeKind, ladders: Sequence[tuple[_Base, list[Rung]]]) -> None:
         """Offer the smallest change of a kind that is confirmed, if there is one.
 
         Of two candidates that need the same change, the faster one gets it.
         """
         best: tuple[_Base, list[Rung], int] | None = None
-        for base in bases:
-            for ladder in ladders_of(kind, base.case, base.lasts_s):
-                rungs = ladder
-                if best is not None:
-                    size, is_faster = best[1][best[2]].change.size, base.lasts_s < best[0].lasts_s
-                    rungs = [
-                        rung
-                        for rung in ladder
-                        if rung.change.size < size or (is_faster and rung.change.size == size)
-                    ]
-                place = self._find_sufficient(kind, rungs)
-                if place is not None:
-                    best = (base, ladder, place)
+        for base, ladder in ladders:
+            rungs = ladder
+            if best is not None:
+                size, is_faster = best[1][best[2]].change.size, base.lasts_s < best[0].lasts_s
+                rungs = [
+                    rung
+                    for rung in ladder
+                    if rung.change.size < size or (is_faster and rung.change.size == size)
+                ]
+            place = self._find_sufficient(kind, rungs)
+            if place is not None:
+                best = (base, ladder, place)
         for number in range(1, MOST_CONFIRMATIONS + 1):
             if best is None or self._offer(kind, best[0], best[1][best[2]], number):
                 return
@@ -304,6 +307,17 @@ def _kinds_in_order(bases: Sequence[_Base]) -> list[ChangeKind]:
     """Return the kinds that can help, those of the nearest candidate first, and relaxed limits last."""
     kinds = list(dict.fromkeys(kind for base in bases for kind in base.kinds))
     return sorted(kinds, key=lambda kind: kind in LIMITS)
+
+
+def _ladders(kind: ChangeKind, bases: Sequence[_Base]) -> list[tuple[_Base, list[Rung]]]:
+    """Return the ladders of a kind that have a rung, each with the candidate that it changes."""
+    return [
+        (base, ladder)
+        for base in bases
+        if kind in base.kinds
+        for ladder in ladders_of(kind, base.case, base.lasts_s)
+        if ladder
+    ]
 
 
 def _doubling(first: int, count: int) -> Iterator[int]:

@@ -20,14 +20,10 @@ _SHOWN_DIFFERENCES = ("rollout_duration_s", "rollout_latency_p99_s", "rollout_er
 
 def progress_line(eta: Eta) -> str:
     """Return the progress with the time left: ``31 of 181 replications about 2 min left``."""
-    from studio.views.figures_text import time_left_text
+    from studio.views.figures_text import replications_text, time_left_text
 
-    return f"{eta.done} of {eta.total} {results_name(eta)} {time_left_text(eta.left_s())}".rstrip()
-
-
-def results_name(eta: Eta) -> str:
-    """Return what is counted: the replications of the study, or those that confirm its best candidate."""
-    return "replications that confirm the best" if eta.is_confirmation else "replications"
+    counted = f"{eta.done} of {eta.total} {replications_text(eta)}"
+    return f"{counted} {time_left_text(eta.left_s())}".rstrip()
 
 
 def table_so_far(comparison: Comparison, width: int, height: int) -> Group:

@@ -76,7 +76,7 @@ class AlternativesPanel(QFrame):
     @property
     def alternatives(self) -> Alternatives | None:
         """The changes that were found for the shown comparison; None before."""
-        return self._found if self._searched is self._document.comparison else None
+        return self._found if self._was_searched(self._document.comparison) else None
 
     def set_theme(self, theme: Theme) -> None:
         """Show the same content in another theme."""
@@ -90,15 +90,21 @@ class AlternativesPanel(QFrame):
         """Show what belongs to the document now; a search for another comparison is cancelled."""
         self._hold.is_on = self._jobs.is_running
         comparison = self._hopeless_comparison()
-        if self._job is not None and self._searched is not comparison:
+        was_searched = self._was_searched(comparison)
+        if self._job is not None and not was_searched:
             job, self._job = self._job, None
             job.cancel()
         self.setVisible(comparison is not None)
         if comparison is None:
             return
-        if self._searched is not comparison and self._searches_at_once():
+        if not was_searched and self._searches_at_once():
             self.search()
         self._show()
+
+    def _was_searched(self, comparison: Comparison | None) -> bool:
+        """Return whether the last search was for these runs; causes may have been found since."""
+        searched = self._searched
+        return searched is not None and comparison is not None and comparison.has_runs_of(searched)
 
     def _hopeless_comparison(self) -> Comparison | None:
         """Return the shown comparison where it is complete and none of its candidates meets."""

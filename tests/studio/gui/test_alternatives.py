@@ -48,6 +48,10 @@ def test_a_card_makes_the_change_and_one_undo_takes_it_back(desk: Desk) -> None:
     assert panel.heading.text() == "✗  No candidate meets the objectives: what would?"
     assert panel.alternatives is None
     find_changes(desk)
+    # The causes are found meanwhile; what would meet stays.
+    desk.qtbot.waitUntil(lambda: all(job.state is JobState.DONE for job in desk.window.jobs.jobs))
+    assert desk.document.comparison is not None
+    assert desk.document.comparison.candidates[0].diagnosis is not None
     assert panel.alternatives is not None
     assert panel.heading.text() == (
         "✗  No candidate meets the objectives: each of these alone would"

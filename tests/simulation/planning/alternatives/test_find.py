@@ -299,6 +299,7 @@ def test_json_has_every_figure_of_a_change() -> None:
         "duration_s": 0.0,
         "later_s": 0.0,
         "limit_by": 0.0,
+        "surge_count": 0,
     }
     assert more["verdict"]["answer"] == "meets"
     assert more["candidate"]["window"] == 2

@@ -182,7 +182,7 @@ def test_each_offered_change_meets_in_a_fresh_study(name: str) -> None:
 def test_the_smallest_surge_is_offered_that_keeps_the_fleet_and_is_fast_enough() -> None:
     """One instance more keeps the p99 and takes 24 s; two take 13 s, where 18 s are allowed."""
     found = find_for(INFEASIBLE["a Deployment without an instance to spare"])
-    [surge] = [one for one in found.offered if one.change.kind is K.SURGE]
+    [surge] = [offer for offer in found.offered if offer.change.kind is K.SURGE]
     assert (surge.change.key, surge.change.value, surge.change.before) == ("rollout.surge", 2, 0)
     assert surge.cost.surge_count == 2
     assert surge.case.scenario.min_healthy_count("app") == 4
