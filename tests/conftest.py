@@ -27,13 +27,19 @@ LEFTOVER_THREAD_GRACE_S = 30.0
 OF_THE_WORKERS = {"ExecutorManagerThread"}
 """Names of threads that serve idle worker processes: the next test may use these processes."""
 
+WATCHDOG = "pytest_timeout "
+"""Begin of the name of the thread that ends a test that hangs; the last test still has one."""
+
 
 def left_over(before: set[threading.Thread], allowed: set[str]) -> list[str]:
     """Return the names of non-daemon threads that began since `before` and do not end."""
     began = [
         thread
         for thread in threading.enumerate()
-        if thread not in before and not thread.daemon and thread.name not in allowed
+        if thread not in before
+        and not thread.daemon
+        and thread.name not in allowed
+        and not thread.name.startswith(WATCHDOG)
     ]
     for thread in began:
         thread.join(LEFTOVER_THREAD_GRACE_S)  # one that is ending may end
