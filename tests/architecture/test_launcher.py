@@ -16,7 +16,7 @@ import pytest
 
 from tests.helpers.paths import ROOT
 
-PYTEST = "python -m pytest -q -n logical --maxprocesses 8 --dist worksteal"
+PYTEST = "python -m pytest -q --instafail -n logical --maxprocesses 8 --dist worksteal"
 
 # The tools of a bare Debian that the launcher may use as they are.
 TOOLS = (

@@ -20,7 +20,7 @@ from executor.fleet.inventory import HAProxySpec
 from executor.plan.model import STEPS, Step
 from executor.progress import EventKind
 from executor.records.journal import Journal
-from tests.helpers.fleet import ENDS_WITHIN_S, ROOT, Fleet, fleet, load
+from tests.helpers.fleet import ENDS_WITHIN_S, ROOT, Fleet, fleet, line_with, load
 from tests.helpers.haproxy import until
 from tests.helpers.instance import is_zombie
 from tests.helpers.pipes import drained, filled
@@ -154,10 +154,7 @@ def test_the_socket_gone_in_the_middle_and_back(three: Fleet) -> None:
     with three.executing() as running:
         until(lambda: "maint" in three.admin(), "an instance is out")
         path.rename(path.with_suffix(".away"))
-        line = ""
-        while "there is no such socket" not in line:
-            line = running.stdout.readline() if running.stdout else ""
-            assert line, "it ended without a word about the socket"
+        line_with("there is no such socket", running)
         beats: set[str] = set()
 
         def has_looked_in_vain() -> bool:
@@ -479,9 +476,7 @@ def test_a_second_signal_stops_at_once(three: Fleet) -> None:
     with three.executing() as running:
         until(hangs, "the command hangs")
         running.send_signal(signal.SIGINT)
-        line = ""
-        while "stopping" not in line:
-            line = running.stdout.readline() if running.stdout else ""
+        line_with("stopping", running)
         running.send_signal(signal.SIGINT)
         out, _ = running.communicate(timeout=ENDS_WITHIN_S)  # the command alone hangs for an hour
     assert running.returncode == 130, out
@@ -623,11 +618,7 @@ def test_approval_at_the_terminal(three: Fleet, typed: str, code: int) -> None:
     three.plans(min_in_pool=1, advance="batch")
     with three.executing("--approve", "terminal") as running:
         assert running.stdin is not None
-        assert running.stdout is not None
-        line = ""
-        while "wave 2 may begin?" not in line:
-            line = running.stdout.readline()
-            assert line
+        line_with("wave 2 may begin?", running)
         assert three.versions() == ["1.1", "1.1", "1.0"]
         running.stdin.write(typed)
         running.stdin.flush()
@@ -640,11 +631,7 @@ def test_approval_by_a_file(three: Fleet) -> None:
     three.plans(min_in_pool=1, advance="batch")
     path = three.folder / "approved"
     with three.executing("--approve", str(path)) as running:
-        assert running.stdout is not None
-        line = ""
-        while "begins when the file says" not in line:
-            line = running.stdout.readline()
-            assert line
+        line = line_with("begins when the file says", running)
         path.write_text(line.split(": ", 1)[1])
         out, _ = running.communicate(timeout=ENDS_WITHIN_S)
     assert running.returncode == 0, out

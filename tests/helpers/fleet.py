@@ -256,6 +256,17 @@ class Load:
         self._over.set()
 
 
+def line_with(words: str, running: subprocess.Popen[str]) -> str:
+    """Read the output of a process up to a line with these words. Fail when it ends without one."""
+    assert running.stdout is not None
+    read = []
+    for line in iter(running.stdout.readline, ""):
+        read.append(line)
+        if words in line:
+            return line
+    raise AssertionError(f"it ended without a line with {words!r}:\n{''.join(read)}")
+
+
 @contextmanager
 def load(port: int, clients: int = 3) -> Iterator[Load]:
     """Run clients that send requests all the time, for the length of a block."""

@@ -122,6 +122,7 @@ def test_a_command_that_is_cancelled_is_ended_with_all_it_started(
             script = f"sleep 600 & echo $! > {path}.new; mv {path}.new {path}; wait"
             command = asyncio.create_task(made.run(("sh", "-c", script), 300.0, {}))
             while not path.exists():
+                assert not command.done(), "it ended before it said its number"
                 await asyncio.sleep(0.01)  # between two looks whether it runs
             command.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -257,6 +258,7 @@ def test_a_connection_that_is_cut_fails_the_command_and_is_made_again(server: Ss
         try:
             command = asyncio.create_task(made.run(("sleep", "300"), 200.0, {}))
             while not server.commands:
+                assert not command.done(), "it ended before the server ran it"
                 await asyncio.sleep(0.01)  # between two looks whether it runs
             server.cut()
             with pytest.raises(HostError, match=r"sleep: .*(cut|lost)"):
