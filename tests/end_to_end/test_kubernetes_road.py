@@ -125,7 +125,8 @@ def told(folder: Path, text: str) -> list[str]:
     """Return what a person must add to a manifest so that a plan meets its objectives.
 
     Without a pre-stop, requests are refused while the balancer has not learnt of the take-out. A p99 objective
-    from the log alone cannot hold while pods are missing. Where the only pod may be missing, no objective can hold.
+    from the log alone cannot hold while pods are missing. Where the only pod may be missing, no objective can
+    hold, so it must not be.
     """
     if text == DEFAULT:
         return []
@@ -135,6 +136,9 @@ def told(folder: Path, text: str) -> list[str]:
         imported["rollout"].get("pre_stop", "0s") == "0s"
     ):  # none, or one that the import cannot read
         sets.append("rollout.pre_stop=3s")
+    (service,) = imported["services"].values()
+    if service["instances"] == 1:
+        sets.append("rollout.min_healthy=1")
     return [word for one in sets for word in ("--set", one)]
 
 

@@ -119,9 +119,8 @@ class CompiledEngine:
         self._watch_count = memory.field("watch_count")
         self._backlog_level = memory.field("backlog_level")
         self._backlog_event: simpy.Event | None = None
-        self._ends_at_edge = (
-            0  # log entries of late ends once no request from before the edge is left
-        )
+        # Log entries of late ends once no request from before the edge is left.
+        self._ends_at_edge = 0
         self._demands = scenario.demands()
         self._open_arrivals()
         self._planes = {
