@@ -23,14 +23,21 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from simulation.study.running.work import Work
 
 HERE = Path(__file__).resolve()
 ROOT = HERE.parents[1]
 ROUNDS = 40
 COMPARISONS = 7
 WINDOWS = (1, 2, 4, 8)
-KINDS = ("alone", "in a row")
-"""A case alone until it has settled, or all cases of a replication until the last of them has settled."""
+KINDS = ("alone", "alone, with its control", "in a row", "in a row, with their control")
+"""A case alone until it has settled, or all cases of a replication until the last of them has settled.
+
+An older version simulates no control: there the kinds with a control are those without.
+"""
 
 
 def serve() -> None:
@@ -44,18 +51,29 @@ def serve() -> None:
     prepare()
     scenario = ScenarioFile.load(ROOT / "scenarios" / "checkout-evening.yaml").scenario
     cases = cases_of(scenario, WINDOWS)
-    work = Work(tuple(cases), frame_of_cases(cases), EngineName.COMPILED)
+    whole, bare = (Work(tuple(cases), frame_of_cases(cases), EngineName.COMPILED) for _ in range(2))
+    leave_out_controls(bare)
     numbers = range(len(cases))
     for line in sys.stdin:
         replication, each_ms = int(line), {}
-        for kind in KINDS:
-            row = [Part(replication, tuple(numbers))]
-            parts = [Part(replication, (number,)) for number in numbers] if kind == "alone" else row
+        row = [Part(replication, tuple(numbers))]
+        alone = [Part(replication, (number,)) for number in numbers]
+        for kind, work, parts in zip(
+            KINDS, (bare, whole) * 2, (alone, alone, row, row), strict=True
+        ):
             before = time.process_time()
             for part in parts:
                 work.run(part)
             each_ms[kind] = (time.process_time() - before) / len(cases) * 1000
         print(json.dumps(each_ms), flush=True)
+
+
+def leave_out_controls(work: Work) -> None:
+    """Hold no case of the work against a control, if the version simulates controls."""
+    if hasattr(type(work), "controls"):
+        from simulation.study.control import Controls  # noqa: PLC0415 - an older version has none
+
+        vars(work)["controls"] = Controls((), (None,) * len(work.cases))  # a cached property
 
 
 @contextmanager

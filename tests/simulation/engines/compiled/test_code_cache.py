@@ -99,7 +99,7 @@ def test_the_first_use_compiles_and_says_so_and_the_next_does_not(tmp_path: Path
     assert waits.stderr == ""
     (tmp_path / "shop.rollcast-cells.sqlite").unlink()  # who takes what is stored needs no engine
     first = run(*command, XDG_CACHE_HOME=cache)
-    assert first.stderr == "rollcast: compiling the fast engine, once; 25 s of a processor\n"
+    assert first.stderr == "rollcast: compiling the fast engine, once; 30 s of a processor\n"
     second = run(*command, XDG_CACHE_HOME=cache)
     assert second.stderr == ""
 
